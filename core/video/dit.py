@@ -1,0 +1,295 @@
+"""A spacetime diffusion transformer in the latents of a small frame codec, and its loader.
+
+    frames (T, 48, 48, 3) --Codec--> latents (T, 8, 6, 6) --2 frames a patch--> tokens (T/2 * 36, 16)
+
+`attention="full"`: every token sees every other one in space and time (as in CogVideoX, Sora's report).
+`attention="slice"`: the same network, but a token sees only its own slice of two frames: the frame-by-frame twin.
+
+Weights: model.safetensors (fp16) with config.json, keys "codec.*" and "dit.*".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.errors import LabError
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the network. `words` is the vocabulary, id 0 is the empty caption / unknown word."""
+
+    words: tuple[str, ...] = ()
+    attention: str = "full"  # "full" | "slice"
+    width: int = 128
+    depth: int = 5
+    heads: int = 4
+    mlp: int = 3  # hidden width / width
+    latent: int = 8  # channels of the codec
+    grid: int = 6  # latents a side
+    frames: int = 16
+    patch_frames: int = 2  # a token holds this many frames ...
+    patch: int = 1  # ... of this many latents a side (8 pixels each)
+    codec_width: int = 32
+    latent_mean: tuple[float, ...] = (0.0,) * 8
+    latent_std: tuple[float, ...] = (1.0,) * 8
+    noise_shift: float = 4.0
+
+
+# --- frame codec ---------------------------------------------------------------------------------------------
+
+
+def _conv(inp: int, out: int, kernel: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(inp, out, kernel, padding=kernel // 2)
+
+
+class _Res(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a, self.b = _conv(width, width), _conv(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.b(F.silu(self.a(F.silu(x))))
+
+
+class Codec(nn.Module):
+    """Each frame by itself: (N, 3, 48, 48) in [-1, 1] to and from (N, 8, 6, 6), 24 times fewer numbers."""
+
+    def __init__(self, width: int = 32, latent: int = 8) -> None:
+        super().__init__()
+        w = width
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(4), _conv(48, w), _Res(w),  # (N, w, 12, 12)
+            nn.Conv2d(w, 3 * w, 2, stride=2), _Res(3 * w), _conv(3 * w, latent, 1),  # (N, latent, 6, 6)
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            _conv(latent, 3 * w), _Res(3 * w), _conv(3 * w, 4 * w, 1), nn.PixelShuffle(2),  # (N, w, 12, 12)
+            _Res(w), nn.SiLU(), _conv(w, 48), nn.PixelShuffle(4),  # (N, 3, 48, 48)
+        )  # fmt: skip
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return self.encoder(frames)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.decoder(latents)
+
+
+# --- transformer ---------------------------------------------------------------------------------------------
+
+
+def rms(x: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.shape[-1],), eps=1e-6)
+
+
+def rotary(slices: int, grid: int, dim: int) -> Tensor:
+    """3-D rotary angles (N, dim / 2): the head's pairs are shared out over time, y and x (Su et al. 2021)."""
+    pairs = dim // 2
+    share = (pairs - 2 * (pairs // 3), pairs // 3, pairs // 3)
+    t, y, x = torch.meshgrid(torch.arange(slices), torch.arange(grid), torch.arange(grid), indexing="ij")
+    parts = []
+    for position, n in zip((t, y, x), share, strict=True):
+        frequency = torch.pi / 2 * torch.logspace(0, -1.3, n)  # a quarter turn a step down to one twentieth of it
+        parts.append(position.reshape(-1, 1).float() * frequency)
+    return torch.cat(parts, dim=1)
+
+
+def rotate(x: Tensor, angle: Tensor) -> Tensor:
+    """x (B, H, N, d), angle (N, d / 2)."""
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+@dataclass
+class Switches:
+    """What a forward pass leaves out or keeps for the page. Layers are numbered from 0."""
+
+    local_layers: tuple[int, ...] = ()  # here a token sees only its own slice
+    positions: bool = True
+    record: tuple[int, ...] = ()  # keep the attention of these layers
+    maps: dict[int, Tensor] | None = None  # layer -> (H, N, N + words) of the first clip of the batch
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, mlp: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.text = nn.Linear(width, 2 * width)  # keys and values of the words
+        self.out = nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, mlp * width), nn.Linear(mlp * width, width)
+        self.shift = nn.Parameter(torch.zeros(6, width))  # this layer's own part of the shared modulation
+        self.scale = nn.Parameter(torch.full((heads, 1, 1), math.log(math.sqrt(width // heads))))
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, N, d)
+
+    def forward(self, x: Tensor, words: Tensor, seen: Tensor, mod: Tensor, angle: Tensor | None, slices: int,
+                local: bool, keep: Switches | None, layer: int) -> Tensor:
+        b, n, width = x.shape
+        m = (mod + self.shift).unsqueeze(2)  # (B, 6, 1, width)
+        h = rms(x) * (1 + m[:, 0]) + m[:, 1]
+        q, k, v = (self.split(p) for p in self.qkv(h).chunk(3, dim=-1))
+        tk, tv = (self.split(p) for p in self.text(words).chunk(2, dim=-1))  # (B, H, L, d)
+        q, k, tk = rms(q) * (self.scale.exp() / math.sqrt(q.shape[-1])), rms(k), rms(tk)  # QK-norm, learned heat
+        if angle is not None:
+            q, k = rotate(q, angle), rotate(k, angle)
+        recorded = keep is not None and keep.maps is not None and layer in keep.record
+        if recorded or not local:
+            mask = seen[:, None, None, :].expand(b, 1, 1, -1)  # (B, 1, 1, L): which words there are
+            mask = torch.cat([mask.new_ones(b, 1, 1, n), mask], dim=-1)
+            if local:
+                owner = torch.arange(slices).repeat_interleave(n // slices)
+                own = (owner[:, None] == owner[None]).expand(b, 1, n, n)
+                mask = torch.cat([own, mask[..., n:].expand(b, 1, n, -1)], dim=-1)
+            keys, values = torch.cat([k, tk], dim=2), torch.cat([v, tv], dim=2)
+            if recorded and keep is not None and keep.maps is not None:
+                weights = (q[:1] @ keys[:1].transpose(-1, -2) * (q.shape[-1] ** -0.5)).masked_fill(~mask[:1], -1e9)
+                keep.maps[layer] = weights.softmax(dim=-1)[0]
+            a = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        else:  # slices become a batch: (B * S, H, n / S, d)
+            def cut(p: Tensor) -> Tensor:
+                return p.unflatten(2, (slices, -1)).transpose(1, 2).flatten(0, 1)
+
+            tk, tv, mask = (p.repeat_interleave(slices, dim=0) for p in (tk, tv, seen))
+            mask = torch.cat([mask.new_ones(b * slices, n // slices), mask], dim=-1)[:, None, None]
+            a = F.scaled_dot_product_attention(cut(q), torch.cat([cut(k), tk], 2), torch.cat([cut(v), tv], 2),
+                                               attn_mask=mask)
+            a = a.unflatten(0, (b, slices)).transpose(1, 2).flatten(2, 3)
+        x = x + m[:, 2] * self.out(a.transpose(1, 2).flatten(2))
+        h = rms(x) * (1 + m[:, 3]) + m[:, 4]
+        return x + m[:, 5] * self.down(F.relu(self.up(h)).square())
+
+
+class VideoDiT(nn.Module):
+    """Predicts the clean latents x from noisy ones z = (1 - t) x + t noise (rectified flow, x-prediction)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config, c = config, config
+        self.places = c.grid // c.patch  # tokens a side
+        values = c.latent * c.patch**2  # of one frame of a token
+        self.inp = nn.Linear(values * (c.patch_frames + 1) + 1, c.width)  # noisy patch, first frame, is there one
+        self.word = nn.Embedding(len(c.words) + 1, c.width, padding_idx=0)
+        self.pool = nn.Sequential(nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width))
+        self.time = nn.Sequential(nn.Linear(64, c.width), nn.SiLU(), nn.Linear(c.width, c.width))
+        self.slice_position = nn.Parameter(torch.randn(32, c.width) * 0.02)
+        self.place_position = nn.Parameter(torch.randn(self.places**2, c.width) * 0.02)
+        self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(c.width, 6 * c.width))  # shared (PixArt's adaLN-single)
+        self.blocks = nn.ModuleList(Block(c.width, c.heads, c.mlp) for _ in range(c.depth))
+        self.out = nn.Linear(c.width, values * c.patch_frames)
+        nn.init.normal_(self.word.weight, std=0.3)
+        for module in (self.modulation[1], self.out):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            for block in self.blocks:
+                block.shift[[2, 5]] = 0.5  # gates start half open, so that few steps are enough
+
+    def patches(self, latents: Tensor, p: int) -> Tensor:
+        """(B, T, C, g, g) to (B, T / p * n * n, p * C * q * q), for patches of p frames and q x q latents."""
+        b, t, c, g, _ = latents.shape
+        q, n = self.config.patch, self.places
+        x = latents.reshape(b, t // p, p, c, n, q, n, q).permute(0, 1, 4, 6, 2, 3, 5, 7)
+        return x.reshape(b, t // p * n * n, p * c * q * q)
+
+    def unpatch(self, tokens: Tensor, slices: int) -> Tensor:
+        """(B, S * n * n, p * C * q * q) to (B, S * p, C, g, g)."""
+        c, g, p, q, n = self.config.latent, self.config.grid, self.config.patch_frames, self.config.patch, self.places
+        x = tokens.reshape(-1, slices, n, n, p, c, q, q).permute(0, 1, 4, 5, 2, 6, 3, 7)
+        return x.reshape(-1, slices * p, c, g, g)
+
+    def forward(self, z: Tensor, t: Tensor, words: Tensor, first: Tensor | None = None,
+                switches: Switches | None = None) -> Tensor:
+        """z (B, T, C, g, g), t (B,) in [0, 1], words (B, L) ids, first (B, C, g, g) or None with NaN where absent.
+        Returns the clean latents, same shape as z."""
+        s = switches or Switches()
+        b, frames = z.shape[:2]
+        slices, places = frames // self.config.patch_frames, self.places**2
+        given = torch.zeros(b, 1, 1, device=z.device) if first is None else (~first.isnan().flatten(1).any(1))[:, None, None].float()
+        start = torch.zeros_like(z[:, 0]) if first is None else first.nan_to_num()
+        start = self.patches(start[:, None], 1).repeat(1, slices, 1)  # (B, N, C q q): the first frame at every time
+        x = self.inp(torch.cat([self.patches(z, self.config.patch_frames), start, given.expand(-1, slices * places, 1)], dim=-1))
+        if s.positions:
+            x = x + (self.slice_position[:slices, None] + self.place_position).flatten(0, 1)
+        seen = words > 0
+        w = self.word(words)  # (B, L, width)
+        frequency = torch.exp(torch.linspace(0, math.log(1000), 32, device=z.device))
+        phase = t[:, None] * frequency
+        condition = self.time(torch.cat([phase.cos(), phase.sin()], dim=-1)) + self.pool(w.sum(1))  # a bag of words
+        mod = self.modulation(condition).unflatten(-1, (6, -1))  # (B, 6, width)
+        angle = rotary(slices, self.places, self.config.width // self.config.heads).to(z) if s.positions else None
+        for i, block in enumerate(self.blocks):
+            local = self.config.attention == "slice" or i in s.local_layers
+            x = block(x, w, seen, mod, angle, slices, local, s, i)
+        x = self.out(rms(x))
+        return self.unpatch(x, slices)
+
+
+class VideoModel(nn.Module):
+    """Codec and transformer together, with the words and the standardisation of the latents."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.codec = Codec(config.codec_width, config.latent)
+        self.dit = VideoDiT(config)
+        self.ids = {word: i + 1 for i, word in enumerate(config.words)}
+
+    def words(self, prompt: str, length: int = 16) -> tuple[Tensor, list[str], list[str]]:
+        """Ids (1, length), the words that have an id, and those the model never saw."""
+        parts = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
+        known = [p for p in parts if p in self.ids][:length]
+        ids = [self.ids[p] for p in known]
+        return torch.tensor([ids + [0] * (length - len(ids))]), known, [p for p in parts if p not in self.ids]
+
+    def _stats(self) -> tuple[Tensor, Tensor]:
+        return (torch.tensor(v).view(1, -1, 1, 1) for v in (self.config.latent_mean, self.config.latent_std))  # type: ignore[return-value]
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """(N, 3, 48, 48) in [-1, 1] to standardised latents (N, C, g, g)."""
+        mean, std = self._stats()
+        return (self.codec.encode(frames) - mean) / std
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Standardised latents (N, C, g, g) to (N, 3, 48, 48) in [-1, 1], not clamped."""
+        mean, std = self._stats()
+        return self.codec.decode(latents * std + mean)
+
+    def save(self, folder: Path) -> int:
+        """Writes config.json and model.safetensors (fp16); returns the bytes of the weights."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {k: v.detach().half().contiguous() for k, v in self.state_dict().items()}
+        save_file(state, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(asdict(self.config), indent=1) + "\n", encoding="utf-8")
+        return (folder / "model.safetensors").stat().st_size
+
+
+def read(folder: Path) -> VideoModel:
+    """The model in `folder`, fp32, eval mode. Raises LabError when the weights are missing or of another shape."""
+    from safetensors.torch import load_file
+
+    try:
+        values: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        model = VideoModel(config)
+        model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise LabError(f"The video model in {folder.name} cannot be read ({reason}); fetch its weights again.") from None
+    return model.eval().requires_grad_(False)
+
+
+def load(card: Any, device: Any = "cpu") -> VideoModel:
+    """Loader named by the catalog."""
+    return read(Path(card.folder)).to(device)

@@ -1,0 +1,244 @@
+"""Scenes made by script: one moving object over a background, with an exact caption.
+
+A `Scene` is a plain record (what is seen), `render` turns it into pixels, `caption` into words. The renderer is
+numpy only, so that pages can draw a real clip without loading torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+SIZE = 48  # pixels, both sides
+FRAMES = 16  # two seconds
+FPS = 8
+
+SHAPES = ("circle", "square", "triangle", "star", "ring")
+COLORS: dict[str, tuple[int, int, int]] = {
+    "red": (222, 40, 44),
+    "orange": (248, 140, 30),
+    "yellow": (250, 222, 50),
+    "green": (112, 226, 72),
+    "blue": (44, 88, 236),
+    "purple": (160, 60, 200),
+}
+# top and bottom colour of a vertical gradient
+BACKGROUNDS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
+    "snow": ((206, 216, 232), (248, 250, 252)),
+    "night": ((8, 10, 30), (34, 36, 70)),
+    "grass": ((34, 92, 52), (58, 122, 60)),
+    "sea": ((132, 196, 206), (66, 148, 168)),
+}
+# unit directions in picture axes (x to the right, y down) of the motions along a line
+DIRECTIONS: dict[str, tuple[float, float]] = {
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "up": (0.0, -1.0),
+    "down": (0.0, 1.0),
+    "up left": (-0.7071, -0.7071),
+    "up right": (0.7071, -0.7071),
+    "down left": (-0.7071, 0.7071),
+    "down right": (0.7071, 0.7071),
+}
+MOTIONS = (*DIRECTIONS, "fall", "bounce", "circle", "grow", "shrink", "still")
+SIZES = {"small": 6.8, "big": 9.4}  # half-width in pixels
+SPEEDS = {"slowly": 12.0, "fast": 25.0}  # path length over 16 frames, in pixels
+
+BOUNCE_PERIOD = 8  # frames from floor to floor
+BOUNCE_HEIGHT = 18.0
+FALL_HEIGHT = 25.0
+ORBIT_RADIUS = 11.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a clip shows. `x`, `y` in [0, 1] place the object inside the room its motion leaves; `phase` in [0, 1)
+    is where a periodic motion starts; `jitter` in [-1, 1] changes the size by up to 0.5 pixel."""
+
+    shape: str
+    color: str
+    motion: str
+    background: str
+    size: str = "big"
+    speed: str = "fast"
+    x: float = 0.5
+    y: float = 0.5
+    phase: float = 0.0
+    jitter: float = 0.0
+
+    def combination(self) -> tuple[str, str, str, str]:
+        return self.shape, self.color, self.motion, self.background
+
+    def heldout(self) -> bool:
+        """True for the one combination in eight that no training clip shows."""
+        return hashlib.sha256("/".join(self.combination()).encode()).digest()[0] < 32
+
+    def to_dict(self) -> dict[str, str | float]:
+        return asdict(self)
+
+
+def random_scene(rng: np.random.Generator, split: str = "train") -> Scene:
+    """Draws a scene of the split: "train", "heldout" (combinations never trained on) or "any"."""
+    while True:
+        scene = Scene(
+            shape=str(rng.choice(SHAPES)),
+            color=str(rng.choice(list(COLORS))),
+            motion=str(rng.choice(MOTIONS)),
+            background=str(rng.choice(list(BACKGROUNDS))),
+            size=str(rng.choice(list(SIZES))),
+            speed=str(rng.choice(list(SPEEDS))),
+            x=float(rng.random()),
+            y=float(rng.random()),
+            phase=float(rng.random()),
+            jitter=float(rng.uniform(-1, 1)),
+        )
+        if split == "any" or scene.heldout() == (split == "heldout"):
+            return scene
+
+
+def trajectory(scene: Scene, frames: int = FRAMES) -> np.ndarray:
+    """Centre and half-width of the object in each frame: (frames, 3) of x, y, r in pixels."""
+    f = np.arange(frames, dtype=np.float64)
+    s = f / (FRAMES - 1)  # 0..1 over the standard length, so that speed does not depend on `frames`
+    radius = np.full(frames, SIZES[scene.size] + 0.5 * scene.jitter)
+    dx, dy = np.zeros(frames), np.zeros(frames)
+    motion = scene.motion
+    if motion in DIRECTIONS:
+        ux, uy = DIRECTIONS[motion]
+        dx, dy = ux * SPEEDS[scene.speed] * s, uy * SPEEDS[scene.speed] * s
+    elif motion == "fall":
+        dy = FALL_HEIGHT * s**2
+    elif motion == "bounce":
+        u = 2 * ((f / BOUNCE_PERIOD + scene.phase) % 1.0) - 1
+        dy = -BOUNCE_HEIGHT * (1 - u**2)
+    elif motion == "circle":
+        angle = 2 * np.pi * (f / FRAMES + scene.phase)
+        dx, dy = ORBIT_RADIUS * np.cos(angle), ORBIT_RADIUS * np.sin(angle)
+    elif motion in ("grow", "shrink"):
+        low, high = 5.0, 11.5
+        radius = low + (high - low) * np.clip(s if motion == "grow" else 1 - s, 0, 1)
+    # the start is drawn from the room that keeps the whole (16-frame) path inside the picture
+    room = radius.max() + 1.0
+    x0, x1 = room - dx.min(), SIZE - room - dx.max()
+    y0, y1 = room - dy.min(), SIZE - room - dy.max()
+    if motion == "fall":
+        y1 = min(y1, y0 + 3.0)  # a fall starts near the top
+    if motion == "bounce":
+        y0 = max(y0, y1 - 3.0)  # a bounce ends on the floor
+    return np.stack([x0 + scene.x * (x1 - x0) + dx, y0 + scene.y * (y1 - y0) + dy, radius], axis=1)
+
+
+def distance(shape: str, x: np.ndarray, y: np.ndarray, r: np.ndarray | float) -> np.ndarray:
+    """Signed distance to the outline (negative inside), near enough within a pixel of it; x, y from the centre."""
+    if shape == "circle":
+        return np.hypot(x, y) - r
+    if shape == "ring":
+        return np.abs(np.hypot(x, y) - 0.72 * r) - 0.28 * r
+    if shape == "square":
+        return np.maximum(np.abs(x), np.abs(y)) - 0.88 * r
+    if shape == "triangle":  # point up
+        return np.maximum(y - 0.84 * r, 0.878 * np.abs(x) - 0.479 * y - 0.57 * r)
+    if shape == "star":  # five points, the first up
+        angle = np.arctan2(x, -y)
+        sector = np.abs((angle + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)  # 0 at a point, pi/5 at a notch
+        rho = np.hypot(x, y)
+        px, py = rho * np.cos(sector), rho * np.sin(sector)
+        # edge from the point (1.12 r, 0) to the notch (0.5 r at pi/5)
+        ax, bx, by = 1.12 * r, 0.5 * r * np.cos(np.pi / 5), 0.5 * r * np.sin(np.pi / 5)
+        nx, ny = by, ax - bx
+        return (nx * (px - ax) + ny * py) / np.hypot(nx, ny)
+    raise ValueError(f"no shape {shape!r}; choose one of {', '.join(SHAPES)}")
+
+
+def coverage(shape: str, path: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Share of each pixel that the object covers: (T, size, size) in [0, 1], for a path (T, 3) of x, y, r."""
+    grid, path = np.arange(size, dtype=np.float32) + 0.5, path.astype(np.float32)
+    x = grid[None, None, :] - path[:, 0, None, None]
+    y = grid[None, :, None] - path[:, 1, None, None]
+    x, y = np.broadcast_arrays(x, y)
+    return np.clip(0.5 - distance(shape, x, y, path[:, 2, None, None]), 0.0, 1.0)
+
+
+def backdrop(background: str, size: int = SIZE) -> np.ndarray:
+    """The empty background: (size, size, 3) float32 in 0..255."""
+    top, bottom = (np.array(c, dtype=np.float32) for c in BACKGROUNDS[background])
+    rows = top + (bottom - top) * np.linspace(0, 1, size, dtype=np.float32)[:, None]  # (size, 3)
+    return np.broadcast_to(rows[:, None], (size, size, 3))
+
+
+def render(scene: Scene, frames: int = FRAMES) -> np.ndarray:
+    """The clip: (frames, 48, 48, 3) uint8."""
+    alpha = coverage(scene.shape, trajectory(scene, frames))[..., None]  # (T, H, W, 1)
+    color = np.array(COLORS[scene.color], dtype=np.float32)
+    return np.rint(backdrop(scene.background) * (1 - alpha) + color * alpha).astype(np.uint8)
+
+
+# --- words ---------------------------------------------------------------------------------------------------
+
+PLACES = {
+    "snow": ("in the snow", "on snow", "over white snow"),
+    "night": ("at night", "in the night", "in the dark night"),
+    "grass": ("on grass", "over the grass", "in the green grass"),
+    "sea": ("over the sea", "by the sea", "at sea"),
+}
+GOING = ("moves", "slides", "flies", "goes")
+VERBS = {
+    "fall": ("falls", "drops to the ground", "falls down"),
+    "bounce": ("bounces", "bounces up and down", "jumps"),
+    "circle": ("circles", "goes around in a circle", "orbits"),
+    "grow": ("grows", "gets bigger"),
+    "shrink": ("shrinks", "gets smaller"),
+    "still": ("stays still", "rests", "does not move"),
+}
+WAYS = {
+    "left": ("left", "to the left"),
+    "right": ("right", "to the right"),
+    "up": ("up", "upwards"),
+    "down": ("down", "downwards"),
+}
+
+
+def caption(scene: Scene, rng: np.random.Generator | None = None, drop: float = 0.0) -> str:
+    """One phrasing, drawn with rng (the first of each list without one); `drop` is the chance to leave out size,
+    speed or place."""
+
+    def pick(options: tuple[str, ...]) -> str:
+        return options[0] if rng is None else str(rng.choice(options))
+
+    def keep() -> bool:
+        return rng is None or rng.random() >= drop
+
+    words = ["a"]
+    if keep() and scene.motion not in ("grow", "shrink"):
+        words.append(scene.size)
+    words += [scene.color, scene.shape]
+    if scene.motion in DIRECTIONS:
+        parts = scene.motion.split()
+        way = (
+            " and ".join(pick(WAYS[p]) for p in parts)
+            if len(parts) == 1
+            else f"{parts[0]} and {pick(WAYS[parts[1]])}"
+        )
+        speed = [scene.speed] if keep() else []
+        words += (
+            [pick(GOING), *speed, way] if rng is None or rng.random() < 0.5 else [pick(GOING), way, *speed]
+        )
+    else:
+        words.append(pick(VERBS[scene.motion]))
+    if keep():
+        place = pick(PLACES[scene.background])
+        if rng is not None and rng.random() < 0.3:
+            return f"{place} {' '.join(words)}"
+        words.append(place)
+    return " ".join(words)
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word that a caption can hold, sorted."""
+    phrases = [*SHAPES, *COLORS, *SIZES, *SPEEDS, *GOING, "a", "and"]
+    for table in (PLACES, VERBS, WAYS):
+        for options in table.values():
+            phrases += options
+    return tuple(sorted({w for p in phrases for w in p.split()}))
