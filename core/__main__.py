@@ -46,9 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--prompt", help="text for models that take one")
     runner.add_argument("--seed", help="seed of the first sample (default 0)")
     runner.add_argument("--count", help="number of samples (default 1)")
-    runner.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the model"
-    )
+    runner.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the model")
     runner.add_argument("--json", action="store_true", help="print the record of what was made")
     runner.add_argument("--settings", action="store_true", help="list the settings of this model and stop")
     return parser
@@ -123,15 +121,11 @@ def _run(args: argparse.Namespace) -> None:
 
     endings = {ending for group in provenance.ENDINGS.values() for ending in group}
     if path.suffix.lower() not in endings:
-        raise BadRequest(
-            f"“{path.name}” ends in no known format; end it in one of {' '.join(sorted(endings))}."
-        )
+        raise BadRequest(f"“{path.name}” ends in no known format; end it in one of {' '.join(sorted(endings))}.")
     numbered = "{seed}" in path.name
     requests = [request]
     if numbered:  # one file a sample, each the very file that --seed N --count 1 writes
-        requests = [
-            request.replace(count=1, seed=seed) for seed in request.sample_seeds(getattr(request, "count", 1))
-        ]
+        requests = [request.replace(count=1, seed=seed) for seed in request.sample_seeds(getattr(request, "count", 1))]
     written = []
     files = []
     for one in requests:  # all are made before the first is written
@@ -140,9 +134,7 @@ def _run(args: argparse.Namespace) -> None:
         files.append((target, provenance.encode(result, target.suffix), result))
     for target, data, result in files:
         provenance.write(target, data)
-        written.append(
-            {"path": str(target), "seconds": round(result.seconds, 3), **provenance.record(result)}
-        )
+        written.append({"path": str(target), "seconds": round(result.seconds, 3), **provenance.record(result)})
     print(
         json.dumps(written if numbered else written[0], indent=1)
         if args.json

@@ -58,9 +58,7 @@ class Card:
     recipe: str = ""
     measured: str = ""
     steps: int = 0
-    extra: dict[str, Any] = field(
-        default_factory=dict
-    )  # keys of one modality only, e.g. seconds_per_unit, hub_id
+    extra: dict[str, Any] = field(default_factory=dict)  # keys of one modality only, e.g. seconds_per_unit, hub_id
     prose: str = ""
     loader: str = ""
     request: str = ""
@@ -73,9 +71,7 @@ class Card:
     def request_class(self) -> type:
         """The request that runs this model. Raises UnknownModel for a model that generates nothing by itself."""
         if not self.request:
-            raise UnknownModel(
-                f"{self.id} is a {self.role} and generates nothing by itself; choose a generator."
-            )
+            raise UnknownModel(f"{self.id} is a {self.role} and generates nothing by itself; choose a generator.")
         module, name = self.request.split(":")
         return getattr(import_module(module), name)
 
@@ -88,7 +84,20 @@ class Card:
         return {key: getattr(self, key) for key in keys.split()}
 
 
-_NEEDED = ["id", "title", "role", "family", "modality", "year", "paper", "source", "licence", "parameters", "bytes", "memory_mb"]
+_NEEDED = [
+    "id",
+    "title",
+    "role",
+    "family",
+    "modality",
+    "year",
+    "paper",
+    "source",
+    "licence",
+    "parameters",
+    "bytes",
+    "memory_mb",
+]
 
 
 def parse_card(values: Any, entry: Entry, prose: str = "") -> Card:
@@ -147,9 +156,7 @@ def _read() -> tuple[dict[str, Card], list[str]]:
             problems.append(f"The list {path.name} cannot be read ({str(error).splitlines()[0]}).")
             continue
         for values in entries:
-            entry = Entry(
-                str(values.get("id", "?")), str(values.pop("loader", "")), str(values.pop("request", ""))
-            )
+            entry = Entry(str(values.get("id", "?")), str(values.pop("loader", "")), str(values.pop("request", "")))
             try:
                 cards[entry.id] = parse_card(values, entry, str(values.pop("prose", "")))
             except ValueError as error:

@@ -145,17 +145,13 @@ def encode(result: Result, ending: str) -> bytes:
     kind = {ImageResult: "image", VideoResult: "video", AudioResult: "audio", TextResult: "text"}
     modality = next((name for cls, name in kind.items() if isinstance(result, cls)), "image")
     if ending not in ENDINGS[modality]:
-        raise BadRequest(
-            f"{ending or 'No ending'} does not hold {modality}; use {' or '.join(ENDINGS[modality])}."
-        )
+        raise BadRequest(f"{ending or 'No ending'} does not hold {modality}; use {' or '.join(ENDINGS[modality])}.")
     if isinstance(result, ImageResult):
         if ending == ".gif":
             return gif(result.images, 8, meta)
         return png(result.images[0] if len(result.images) == 1 else contact_sheet(result.images), meta)
     if isinstance(result, VideoResult):
-        return (
-            gif(result.frames, result.fps, meta) if ending == ".gif" else mp4(result.frames, result.fps, meta)
-        )
+        return gif(result.frames, result.fps, meta) if ending == ".gif" else mp4(result.frames, result.fps, meta)
     if isinstance(result, AudioResult):
         return sound(result.waveform, result.sample_rate, meta, ending)
     assert isinstance(result, TextResult)
@@ -194,9 +190,7 @@ def read(data: bytes) -> dict[str, Any]:
             continue
         if isinstance(found, dict) and "request" in found:
             return found
-    raise BadRequest(
-        "This file carries no record of the lab; drop a picture, film or sound that was downloaded here."
-    )
+    raise BadRequest("This file carries no record of the lab; drop a picture, film or sound that was downloaded here.")
 
 
 def _read_picture(data: bytes) -> dict[str, Any] | None:
@@ -238,9 +232,7 @@ def restore(meta: dict[str, Any]) -> Request:
         if not (isinstance(cls, type) and issubclass(cls, Request)):
             raise AttributeError(name)
     except (ImportError, AttributeError):
-        raise BadRequest(
-            "This file was made by another version of the lab; its settings are unknown here."
-        ) from None
+        raise BadRequest("This file was made by another version of the lab; its settings are unknown here.") from None
     values = {k: v for k, v in meta["request"].items() if not (isinstance(v, dict) and "sha256" in v)}
     values = {
         k: (b"" if v == "" and cls.__dataclass_fields__[k].type == "bytes" else v)

@@ -102,9 +102,7 @@ class Request:
         parsed = {}
         for name, value in values.items():
             if name not in known:
-                raise BadRequest(
-                    f"“{_short(name)}” is not a setting here; known settings: {', '.join(known)}."
-                )
+                raise BadRequest(f"“{_short(name)}” is not a setting here; known settings: {', '.join(known)}.")
             parsed[name] = _parsed(cls, known[name], value)
         return cls(**parsed)
 
@@ -167,9 +165,7 @@ def _wanted(cls: type, spec: dataclasses.Field) -> str:
     if "options" in meta:
         return f"choose one of {', '.join(meta['options'])}"
     if "low" in meta:
-        return (
-            f"give a {'whole number' if kind is int else 'number'} from {meta['low']:g} to {meta['high']:g}"
-        )
+        return f"give a {'whole number' if kind is int else 'number'} from {meta['low']:g} to {meta['high']:g}"
     if "max_length" in meta:
         return f"give a text of at most {meta['max_length']:,} characters"
     return {bool: "give true or false", bytes: "give a file", tuple: "give a list"}.get(kind, "give a text")
@@ -187,16 +183,12 @@ def _checked(cls: type, spec: dataclasses.Field, value: Any) -> Any:
         value = int(value)
     if kind is tuple and isinstance(value, list):
         value = tuple(value)
-    if isinstance(kind, type) and (
-        not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))
-    ):
+    if isinstance(kind, type) and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
         raise bad
     if "low" in meta and not (math.isfinite(value) and meta["low"] <= value <= meta["high"]):
         raise bad
     if "options" in meta and value not in meta["options"]:
         raise bad
     if "max_length" in meta and len(value) > meta["max_length"]:
-        raise BadRequest(
-            f"{spec.name} has {len(value):,} characters; shorten it to {meta['max_length']:,} or fewer."
-        )
+        raise BadRequest(f"{spec.name} has {len(value):,} characters; shorten it to {meta['max_length']:,} or fewer.")
     return value

@@ -68,9 +68,7 @@ def _take(model_id: str) -> Any:
 
 def _load(card: catalog.Card) -> Any:
     if not card.loader:
-        raise Unavailable(
-            f"{card.title} has no loader in the catalog; add it to its line in core/catalog.py."
-        )
+        raise Unavailable(f"{card.title} has no loader in the catalog; add it to its line in core/catalog.py.")
     devices.setup()
     module, name = card.loader.split(":")
     try:

@@ -1,0 +1,89 @@
+"""The model picker: size, year, licence, measured quality and load state beside every name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core import catalog
+from core.catalog import Card
+from core.runtime import models
+from ui.page import notice
+
+SOURCE_WORDS = {
+    "embedded": "trained by us",
+    "borrowed": "borrowed weights",
+    "hub": "full-size, from the hub or a folder",
+    "remote": "remote endpoint",
+}
+
+
+def pick(
+    choices: Sequence[Card],
+    *,
+    label: str = "Model",
+    key: str = "model",
+    default: str | None = None,
+    card: bool = True,
+) -> str:
+    """A list of models bound to the URL; returns the id. `card`: the facts of the chosen one under it."""
+    ids = [c.id for c in choices]
+    by_id = {c.id: c for c in choices}
+    st.session_state.setdefault("_known_keys", set()).add(key)
+    wanted = st.query_params.get(key)
+    if wanted is not None and key not in st.session_state and wanted not in ids:
+        notice(f"“{wanted[:40]}” is no model of this page; the default stands instead.")
+    if st.session_state.get(key) not in (None, *ids):
+        st.session_state[key] = ids[0]
+    index = ids.index(default) if default in ids else 0
+    chosen = st.selectbox(label, ids, index=index, format_func=_line(by_id), key=key, bind="query-params")
+    chosen = chosen if chosen in by_id else ids[index]
+    if card:
+        facts(by_id[chosen])
+    return chosen
+
+
+def _line(by_id: dict[str, Card]) -> Callable[[str], str]:
+    def words(model: str) -> str:
+        card = by_id[model]
+        return f"{card.title} · {card.year} · {card.parameters / 1e6:.1f} M"
+
+    return words
+
+
+def facts(card: Card) -> None:
+    """Size, licence, quality and load state in one caption, the whole card in a popover."""
+    state = models.state(card.id)
+    st.caption(
+        f"{SOURCE_WORDS[card.source]} · {card.bytes / 1e6:.1f} MB · {card.licence} · {state}"
+        + (f" · {_quality(card)}" if card.quality else " · quality not measured")
+    )
+    with st.popover("Card", icon=":material/badge:"):
+        st.markdown(f"**{card.title}** ({card.year}) · [paper]({card.paper})")
+        rows = {
+            "Parameters": f"{card.parameters:,}",
+            "Memory": f"{card.memory_mb:.0f} MB",
+            "Data": card.data,
+            "Recipe": card.recipe,
+            "Steps": f"{card.steps:,}" if card.steps else "",
+            "Measured by": card.measured,
+        }
+        st.table({name: value for name, value in rows.items() if value})
+        if card.quality:
+            st.table({name.replace("_", " "): str(value) for name, value in card.quality.items()})
+        st.markdown(card.prose)
+
+
+def _quality(card: Card) -> str:
+    name, value = next(iter(card.quality.items()))
+    return f"{name.replace('_', ' ')} {value}"
+
+
+def generators(modality: str, *families: str) -> list[Card]:
+    """Embedded and borrowed generators of a modality (and families), in catalog order."""
+    return [
+        c
+        for c in catalog.cards(modality=modality, role="generator")
+        if c.loader and c.source in ("embedded", "borrowed") and (not families or c.family in families)
+    ]
