@@ -1,11 +1,11 @@
 """Labelled portraits: 20,000 DiceBear avatars with exact attribute records and captions.
 
-    python -m training.portraits                # runs/data/portraits-{128,64}.npy, portraits.jsonl, sheet PNGs
+    python -m training.portraits      # runs/data: portraits-128.npy, portraits-64.npy, portraits.jsonl, sheets
 
-Each record is drawn first and then rendered with options that force it, so the labels are exact: every part that
-is drawn only with a probability is set to 0 or 100, colours are ours, and options whose look contradicts their
-name (hats over the hair, translucent hair) are left out. About one attribute combination (style, hair colour,
-background, glasses) in ten is held out: it occurs only in the split "heldout".
+Each record is drawn first and then rendered with options that force it, so the labels are exact: every part
+that is drawn only with a probability is set to 0 or 100, colours are ours, and options whose look contradicts
+their name (hats over the hair, translucent hair) are left out. About one attribute combination (style, hair
+colour, background, glasses) in ten is held out: it occurs only in the split "heldout".
 """
 
 import argparse
@@ -24,7 +24,7 @@ DATA = ROOT / "runs" / "data"
 NODE = ROOT / "runs" / "node"
 COUNT, SIZE, SEED = 20_000, 128, 0
 
-# --- what can be said about a portrait -------------------------------------------------------------------------
+# 1. What can be said about a portrait
 
 HAIR_COLORS = {"black": "1d1a20", "brown": "6b3d20", "blond": "ecc85c", "red": "c8361a",
                "grey": "a3a6ab", "pink": "f266b0", "blue": "2a63d6", "green": "2b9a4b"}
@@ -38,12 +38,13 @@ CLOTHES = ["3c4f5c", "65c9ff", "e6e6e6", "ff5c5c", "8fa7df", "6dbb58", "f3b63a"]
 
 Options = dict[str, list[str] | int]
 
-# Per style: "cut" and "mouth" map our names to lists of that style's own options (one of them is drawn at random);
-# "glasses" and "beard" likewise, absent where the style has none; "fixed" goes to every picture of the style.
+# A style's "cut" and "mouth" map our names to lists of its own options (one of them is drawn at random),
+# "glasses" and "beard" likewise, absent where it has none; "fixed" goes to every picture of the style.
 STYLES: dict[str, dict[str, Any]] = {
     "avataaars": {
         "cut": {
-            "short": [{"top": [t]} for t in ("shortFlat", "shortRound", "shortWaved", "theCaesarAndSidePart")],
+            "short": [{"top": [t]}
+                      for t in ("shortFlat", "shortRound", "shortWaved", "theCaesarAndSidePart")],
             "long": [{"top": [t]} for t in ("straight01", "straight02", "straightAndStrand", "curvy")],
             "bob": [{"top": [t]} for t in ("bob", "miaWallace")],
             "bun": [{"top": ["bun"]}],
@@ -146,7 +147,8 @@ STYLES: dict[str, dict[str, Any]] = {
                 "long": [{"hair": [h]} for h in ("straightHair", "wavyBob")],
                 "bob": [{"hair": ["bangs"]}], "bun": [{"hair": ["bunHair"]}],
                 "curly": [{"hair": ["curlyShortHair"]}], "mohawk": [{"hair": ["mohawk"]}]},
-        "mouth": {"smile": [{"mouth": ["teethSmile"]}], "laugh": [{"mouth": [m]} for m in ("openedSmile", "gapSmile")],
+        "mouth": {"smile": [{"mouth": ["teethSmile"]}],
+                  "laugh": [{"mouth": [m]} for m in ("openedSmile", "gapSmile")],
                   "neutral": [{"mouth": ["unimpressed"]}], "sad": [{"mouth": ["openSad"]}]},
         "glasses": [{"accessories": ["glasses"]}],
         "probability": {"glasses": "accessoriesProbability"},
@@ -170,7 +172,8 @@ STYLES: dict[str, dict[str, Any]] = {
                   "glassesColor": ["191919", "323232"], "mouthColor": ["de0f0d"], "clothingColor": CLOTHES},
     },
     "toon-head": {
-        "cut": {"short": [{"hair": [h], "rearHairProbability": 0} for h in ("sideComed", "undercut", "spiky")],
+        "cut": {"short": [{"hair": [h], "rearHairProbability": 0}
+                          for h in ("sideComed", "undercut", "spiky")],
                 "long": [{"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
                          for r in ("longStraight", "longWavy")],
                 "bob": [{"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
@@ -183,7 +186,8 @@ STYLES: dict[str, dict[str, Any]] = {
         "probability": {"beard": "beardProbability"},
         "hair_color": ("hairColor",),
         "skin_color": ("skinColor",),
-        "fixed": {"eyes": ["happy", "wide", "bow"], "clothesColor": CLOTHES, "eyebrows": ["neutral", "happy", "raised"]},
+        "fixed": {"eyes": ["happy", "wide", "bow"], "clothesColor": CLOTHES,
+                  "eyebrows": ["neutral", "happy", "raised"]},
     },
 }
 
@@ -235,7 +239,8 @@ def draw(index: int, seed: int = SEED) -> tuple[dict[str, Any], Options]:
               "skin_color": pick(SKIN_COLORS), "background": pick(BACKGROUNDS), "glasses": glasses,
               "beard": beard, "mouth": pick(spec["mouth"])}
 
-    options: Options = {"seed": f"{seed}-{index}", **spec["fixed"], "backgroundColor": [BACKGROUNDS[record["background"]]]}
+    options: dict[str, Any] = {"seed": f"{seed}-{index}", **spec["fixed"],
+                               "backgroundColor": [BACKGROUNDS[record["background"]]]}
     for name in spec["hair_color"]:
         options[name] = [HAIR_COLORS[hair_color]]
     for name in spec["skin_color"]:
@@ -253,7 +258,7 @@ def draw(index: int, seed: int = SEED) -> tuple[dict[str, Any], Options]:
     return record, options
 
 
-# --- captions --------------------------------------------------------------------------------------------------
+# 2. Captions
 
 def hair_phrase(record: dict[str, Any]) -> str:
     """"short red hair", "a blue bob", "a bald head"."""
@@ -270,7 +275,7 @@ def join(parts: list[str]) -> str:
 
 
 def captions(record: dict[str, Any]) -> list[str]:
-    """Eight phrasings of a record; each names every attribute, absent glasses and beard by silence or by "no"."""
+    """Eight phrasings of a record; each names every attribute, absence by silence or "no"."""
     hair, mouth, skin = hair_phrase(record), MOUTHS[record["mouth"]], record["skin_color"]
     background, style = record["background"], record["style"].replace("-", " ")
     article = "an" if style[0] in "ao" else "a"
@@ -285,19 +290,19 @@ def captions(record: dict[str, Any]) -> list[str]:
         f"{article} {style} avatar with {join([hair, skin + ' skin', *extras, mouth])}, "
         f"{background} background",
         f"{style} style: {join([hair, *extras, mouth, skin + ' skin'])}, on {background}",
-        f"a {skin}-skinned person with {join([hair, mouth, *extras])} in front of {back_article} {background} "
-        f"background, {style} style",
+        f"a {skin}-skinned person with {join([hair, mouth, *extras])} in front of {back_article} "
+        f"{background} background, {style} style",
         f"on {back_article} {background} background, {article} {style} character who has "
         f"{join([skin + ' skin', hair, *said, mouth])}",
-        f"someone with {hair} and {skin} skin{''.join(', ' + w for w in worn)}, {mouth}, {background} backdrop, "
-        f"drawn as {style}",
+        f"someone with {hair} and {skin} skin{''.join(', ' + w for w in worn)}, {mouth}, "
+        f"{background} backdrop, drawn as {style}",
         f"{hair}, {skin} skin, {', '.join([*extras, mouth])}, {background} background, {style}",
         f"a face with {mouth} and {hair}, {' and '.join(said)}, {skin} skin, {style} style, "
         f"{background} behind",
     ]
 
 
-# --- rendering -------------------------------------------------------------------------------------------------
+# 3. Rendering
 
 def install_node_packages() -> Path:
     """Install the pinned packages into runs/node once; later runs need no network. Returns that folder."""
@@ -324,9 +329,11 @@ def render(specs: list[tuple[str, Options]], size: int = SIZE, processes: int = 
     jobs, parts = [], np.array_split(np.arange(len(specs)), processes)
     for number, part in enumerate(parts):
         spec = work / f"{number}.jsonl"
-        spec.write_text("".join(json.dumps({"style": specs[i][0], "options": specs[i][1]}) + "\n" for i in part))
-        jobs.append(subprocess.Popen(["node", str(Path(__file__).with_suffix(".mjs")), str(home), str(spec),
-                                      str(work / f"{number}.rgb"), str(size)]))
+        lines = [json.dumps({"style": specs[i][0], "options": specs[i][1]}) + "\n" for i in part]
+        spec.write_text("".join(lines))
+        script = Path(__file__).with_suffix(".mjs")
+        command = ["node", str(script), str(home), str(spec), str(work / f"{number}.rgb"), str(size)]
+        jobs.append(subprocess.Popen(command))
     if any([job.wait() for job in jobs]):
         raise SystemExit("Rendering failed: the message of node stands above.")
     pictures = np.concatenate([np.fromfile(work / f"{n}.rgb", np.uint8) for n in range(len(parts))])
@@ -345,7 +352,7 @@ def halve(images: np.ndarray) -> np.ndarray:
 
 
 def build(count: int = COUNT, seed: int = SEED, folder: Path = DATA) -> None:
-    """Write portraits-128.npy, portraits-64.npy and portraits.jsonl. Train portraits come first, held-out last."""
+    """Write portraits-128.npy, portraits-64.npy, portraits.jsonl: train portraits first, held-out last."""
     drawn = [draw(i, seed) for i in range(count)]
     drawn.sort(key=lambda pair: is_heldout(pair[0]))  # stable: contiguous splits can be memory-mapped
     folder.mkdir(parents=True, exist_ok=True)
@@ -358,11 +365,15 @@ def build(count: int = COUNT, seed: int = SEED, folder: Path = DATA) -> None:
     with (folder / "portraits.jsonl").open("w") as out:
         for index, (record, _) in enumerate(drawn):
             split = "heldout" if is_heldout(record) else "train"
-            out.write(json.dumps({"index": index, **record, "split": split, "captions": captions(record)}) + "\n")
+            row = {"index": index, **record, "split": split, "captions": captions(record)}
+            out.write(json.dumps(row) + "\n")
 
 
-def load(split: str = "train", size: int = 64, folder: Path = DATA) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Portraits of `split` ("train", "heldout" or "all"): images (N, size, size, 3) uint8 and their N records.
+Records = list[dict[str, Any]]
+
+
+def load(split: str = "train", size: int = 64, folder: Path = DATA) -> tuple[np.ndarray, Records]:
+    """Portraits of `split` ("train", "heldout", "all"): images (N, size, size, 3) uint8 and their N records.
 
     The images are a copy-on-write memory map: only what is touched takes memory, and trainings share it.
     """
@@ -396,7 +407,8 @@ def sheet(images: np.ndarray, records: list[dict[str, Any]], path: Path, columns
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--seed", type=int, default=SEED)
     args = parser.parse_args()

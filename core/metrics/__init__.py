@@ -1,0 +1,1 @@
+"""Figures of quality: attributes and adherence, Frechet distance, KID, precision and recall, nearest pictures."""
