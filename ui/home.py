@@ -1,0 +1,265 @@
+"""Parts of the home page. The map and the timeline are made from the catalog, so a new model appears by its card."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core import catalog
+from core.catalog import Card
+from core.runtime import devices, memory, models
+from core.runtime.jobs import queue
+from ui import style
+from ui.page import close_page, guard, open_page
+from ui.result import picture
+from ui.stage import POLL_SECONDS, job_of
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
+
+# Where a model can be played with: (modality, family) -> titles of pages; the first that exists is taken.
+PLACES = {
+    ("image", "gan"): ["GAN_lineage", "GAN_playground"],
+    ("image", "vae"): ["VAE", "Diffusion_steps"],
+    ("image", "diffusion"): ["Diffusion_steps"],
+    ("image", "flow"): ["Diffusion_steps"],
+    ("audio", ""): ["Sound"],
+    ("video", ""): ["Video"],
+    ("multimodal", ""): ["Chat"],
+    ("text", ""): ["Chat"],
+    ("points", ""): ["GAN_playground"],
+}
+
+# The landmarks of the field, each with the model of ours that runs its idea.
+IDEAS = [
+    (2013.9, "VAE", "vae", "vae"),
+    (2014.4, "GAN", "gan", "gan-mlp"),
+    (2015.9, "DCGAN", "gan", "dcgan"),
+    (2017.8, "Progressive GAN", "gan", "progan"),
+    (2018.9, "StyleGAN", "gan", "stylegan"),
+    (2019.9, "StyleGAN2", "gan", "stylegan2"),
+    (2020.4, "DDPM", "diffusion", "pixel-ddpm"),
+    (2021.1, "CLIP", "other", "clip"),
+    (2021.4, "StyleGAN3", "gan", "stylegan3"),
+    (2021.9, "Latent diffusion", "diffusion", "latent-diffusion"),
+    (2022.5, "Classifier-free guidance", "diffusion", "latent-diffusion"),
+    (2022.8, "EnCodec", "autoregressive", "codec"),
+    (2022.9, "DiT, flow matching", "flow", "latent-dit"),
+    (2023.4, "MusicGen", "autoregressive", "music-lm"),
+    (2023.8, "Latent consistency", "diffusion", "student"),
+    (2024.1, "Spacetime patches", "diffusion", "video-dit"),
+    (2024.4, "Any-to-any tokens", "autoregressive", "any-to-any"),
+]
+
+STRIKING: list[tuple[str, dict[str, str]]] = [
+    ("GAN_playground", {}),
+    ("GAN_lineage", {"truncation_psi": "0.0", "model": "stylegan2"}),
+    ("GAN_lineage", {"model": "dcgan-collapsed"}),
+    ("Diffusion_steps", {"seed": "7"}),
+    ("CFG_explorer", {"seed": "3"}),
+    ("Video", {}),
+    ("Sound", {}),
+]
+
+
+def draw() -> None:
+    """The page."""
+    open_page(
+        "Generative AI Lab",
+        "Every family of generative model, running live on this machine: small networks that we trained ourselves, "
+        "computed while you watch, without a GPU, a key or a download. Choose a family to see *why* it works.",
+    )
+    with guard():
+        samples()
+    left, right = st.columns([3, 2], gap="large")
+    with left, guard():
+        family_map()
+    with right, guard():
+        surprise()
+        families()
+    with guard():
+        timeline()
+    with st.container(key="footer-home"):
+        system()
+    close_page()
+
+
+def _by_id() -> dict[str, Card]:
+    return {card.id: card for card in catalog.cards()}
+
+
+def place(card: Card) -> str | None:
+    """The page on which a model runs, as a path for st.page_link; None when no page shows it."""
+    for key in ((card.modality, card.family), (card.modality, "")):
+        for title in PLACES.get(key, []):
+            if found := page_file(title):
+                return found
+    return None
+
+
+def page_file(title: str) -> str | None:
+    """The file of the page with this title, whatever its number: "Sound" -> "pages/6_Sound.py"."""
+    return next((f"pages/{path.name}" for path in PAGES.glob(f"*_{title}.py")), None)
+
+
+def samples() -> None:
+    """A strip of pictures computed when the page opens: one job a model, small ones first."""
+    shown = [
+        card
+        for card in catalog.cards(modality="image", role="generator")
+        if card.loader and card.source == "embedded" and "collapsed" not in card.id
+    ]
+    shown = sorted(shown, key=lambda c: c.extra.get("seconds_per_unit", 0.1))[:6]
+    if not shown:
+        st.caption("No image model is installed.")
+        return
+    jobs = []
+    for card in shown:
+        with guard():
+            cls = card.request_class()
+            fields = cls.__dataclass_fields__
+            settings: dict[str, Any] = {"model": card.id}
+            if "count" in fields:
+                settings["count"] = 1
+            jobs.append((card, job_of(cls(**settings), f"home-{card.id}")))
+    running = any(job.active for _, job in jobs)
+
+    @st.fragment(run_every=POLL_SECONDS if running else None)
+    def strip() -> None:
+        for area, (card, job) in zip(st.columns(len(jobs)), jobs, strict=True):
+            with area:
+                if job.result is not None:
+                    picture(job.result.images[:1], f"sample of {card.title}")
+                elif job.error:
+                    st.caption(job.error)
+                else:
+                    st.skeleton(height=150)
+                where = place(card)
+                if where:
+                    st.page_link(where, label=f"{card.title} · {card.year}", query_params={"model": card.id})
+        if running and not any(job.active for _, job in jobs):
+            st.rerun()
+
+    strip()
+    done = [job.result.seconds for _, job in jobs if job.result is not None]
+    st.caption(f"Computed when you opened this page, in {sum(done):.1f} s together · 64 x 64 pixels · ai-generated")
+
+
+def family_map() -> None:
+    """How the families hang together; each node is a family, each leaf a model that runs here."""
+    figure = style.figure(height=430, title="The families, and what runs here", showlegend=False)
+    centres = {"gan": (0, 2), "vae": (2, 2.6), "autoregressive": (4.2, 2), "diffusion": (1, 0), "flow": (3.4, 0)}
+    for a, b, words in (
+        ("vae", "diffusion", "a VAE compresses, diffusion works in its latents"),
+        ("diffusion", "flow", "same training pairs, straight paths"),
+        ("vae", "autoregressive", "tokens of an autoencoder, predicted one by one"),
+        ("gan", "vae", "adversarial losses sharpen decoders"),
+    ):
+        (x0, y0), (x1, y1) = centres[a], centres[b]
+        figure.add_scatter(
+            x=[x0, (x0 + x1) / 2, x1], y=[y0, (y0 + y1) / 2, y1], mode="lines", hovertext=words, hoverinfo="text",
+            line={"color": style.REAL, "width": 1, "dash": "dot"},
+        )  # fmt: skip
+    import math
+
+    for family, (x, y) in centres.items():
+        members = [
+            c for c in catalog.cards(family=family) if c.role == "generator" and c.source != "remote" and c.loader
+        ]
+        for i, card in enumerate(members):
+            angle = 2 * math.pi * (i + 0.5) / len(members)
+            figure.add_scatter(
+                x=[x + 0.62 * math.cos(angle)], y=[y + 0.5 * math.sin(angle)], mode="markers",
+                marker={"size": 9 + 3 * math.log10(1 + card.parameters / 1e4), "color": style.color(family), "opacity": 0.75},
+                hovertext=f"{card.title} ({card.year}), {card.parameters / 1e6:.2f} M", hoverinfo="text",
+            )  # fmt: skip
+        figure.add_scatter(
+            x=[x], y=[y], mode="markers+text", text=[style.FAMILY_NAMES[family]], textposition="middle center",
+            marker={"size": 34, "color": style.color(family), "opacity": 0.25}, hoverinfo="skip",
+        )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[-1, 5.2])
+    figure.update_yaxes(visible=False, range=[-0.9, 3.4])
+    st.plotly_chart(figure, alt="Map of five families of generative models and the models of each that run here")
+
+
+def families() -> None:
+    """One line a family, with links to the models of it."""
+    words = {
+        "gan": "Two networks play: one forges, one judges.",
+        "vae": "Squeeze a picture into few numbers, learn to undo it, then draw the numbers at random.",
+        "autoregressive": "Everything becomes a sequence; predict the next token, again and again.",
+        "diffusion": "Learn to remove a little noise; start from noise alone.",
+        "flow": "Learn the velocity that carries noise to data along straight paths.",
+    }
+    for family, sentence in words.items():
+        members = [
+            c
+            for c in catalog.cards(family=family, role="generator")
+            if c.loader and place(c) and c.source == "embedded"
+        ]
+        if not members:
+            continue
+        st.markdown(f"**{style.FAMILY_NAMES[family]}** · {sentence}")
+        with st.container(horizontal=True):
+            for card in members:
+                st.page_link(place(card), label=card.title, query_params={"model": card.id})
+
+
+def timeline() -> None:
+    """2013 to 2025; a click on a point opens the page where that idea runs."""
+    known = _by_id()
+    ideas = [
+        (when, name, family, known[model])
+        for when, name, family, model in IDEAS
+        if model in known and place(known[model])
+    ]
+    if not ideas:
+        return
+    figure = style.figure(height=260, title="Ten years of ideas: click one to run it", showlegend=False)
+    lanes = {"gan": 0, "vae": 1, "autoregressive": 2, "diffusion": 3, "flow": 4, "other": 1.5}
+    figure.add_scatter(
+        x=[when for when, *_ in ideas],
+        y=[lanes[family] for _, _, family, _ in ideas],
+        text=[name for _, name, *_ in ideas],
+        mode="markers+text",
+        textposition="top center",
+        marker={"size": 15, "color": [style.color(family) for _, _, family, _ in ideas]},
+        hovertext=[f"{name}: {card.title}, {card.parameters / 1e6:.2f} M parameters" for _, name, _, card in ideas],
+        hoverinfo="text",
+    )
+    figure.update_yaxes(visible=False, range=[-0.7, 5])
+    figure.update_xaxes(range=[2013.2, 2025.4], dtick=1)
+    event = st.plotly_chart(
+        figure,
+        key="timeline",
+        on_select="rerun",
+        selection_mode="points",
+        alt="Timeline of generative models, 2013 to 2025",
+    )
+    chosen = event.selection.point_indices if event else []
+    if chosen:
+        card = ideas[chosen[0]][3]
+        st.switch_page(place(card), query_params={"model": card.id})
+
+
+def surprise() -> None:
+    """Opens some page in a striking state."""
+    there = [(file, state) for title, state in STRIKING if (file := page_file(title))]
+    if st.button("Surprise me", icon=":material/auto_awesome:", type="primary", disabled=not there):
+        name, state = there[secrets.randbelow(len(there))]
+        st.switch_page(name, query_params=state)
+
+
+def system() -> None:
+    """Device, memory, loaded models, queue."""
+    with st.expander("This machine", icon=":material/memory:"):
+        a, b, c, d = st.columns(4)
+        a.metric("Device", devices.describe())
+        b.metric("Memory", f"{memory.rss_mb():.0f} of {memory.budget_mb():.0f} MB")
+        loaded = models.loaded()
+        c.metric("Models in memory", len(loaded), help=", ".join(loaded) or "none")
+        d.metric("Jobs waiting or running", queue().pending())
+        for problem in catalog.problems():
+            st.warning(problem)
