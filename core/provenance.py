@@ -97,7 +97,7 @@ def mp4(frames: np.ndarray, fps: float, meta: dict[str, Any], scale: int = 1) ->
     frames = frames.repeat(scale, 1).repeat(scale, 2)
     frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]  # yuv420p wants even sides
     out = io.BytesIO()
-    with av.open(out, "w", format="mp4", options={"movflags": "use_metadata_tags+faststart"}) as file:
+    with av.open(out, "w", format="mp4") as file:
         file.metadata["comment"] = json.dumps({KEY: meta})
         stream = file.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"  # type: ignore[attr-defined]

@@ -96,7 +96,7 @@ def stage(
         if details and not job.active:
             with guard():
                 views.details(job.result, key)
-    return job.result if not job.active else state.get(f"_{key}_last")
+    return state.get(f"_{key}_last")  # while a job runs, or has failed, the last result stands
 
 
 def _picture(job: Job, view: Any, preview: Any, key: str, height: int | None) -> None:

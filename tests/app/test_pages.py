@@ -1,0 +1,23 @@
+"""Every page opens from Home on its default request, without an error, and survives nonsense in the address."""
+
+import pytest
+
+from tests.app.helpers import PAGES, errors, open_home, open_page, settle
+
+
+def test_home_opens_with_live_samples():
+    at = settle(open_home().run())
+    assert errors(at) == []
+    assert at.title[0].value == "Generative AI Lab"
+    assert any("Computed when you opened this page" in caption.value for caption in at.caption)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_and_shows_a_result(name):
+    at = open_page(name)
+    assert errors(at) == []
+    assert len(at.title) == 1
+    bad = open_page(name, seed="-3", no_such_setting="1", model="../../etc/passwd", lens="nowhere")
+    assert errors(bad) == []
+    said = " ".join(info.value for info in bad.info)
+    assert "no_such_setting" in said
