@@ -1,0 +1,1 @@
+"""Chat: an any-to-any token model, a code model, a sandbox and remote endpoints."""

@@ -1,0 +1,207 @@
+"""A remote model behind an OpenAI-compatible endpoint: streamed, with retries, time limits and one-sentence faults.
+
+Keys come from the environment or st.secrets (only for the service they belong to) or are typed; they stay in this
+process's memory under a random handle, and a request carries the handle: never the key.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import os
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from core.errors import BadRequest
+from core.request import Request, integer, number, text
+from core.result import Result, Step, TextResult
+
+if TYPE_CHECKING:
+    from core.pipeline import Control
+
+# name: (address, environment variable of its key, a model to start with)
+SERVICES = {
+    "Ollama": ("http://localhost:11434/v1", "", "qwen2.5vl:3b"),
+    "vLLM": ("http://localhost:8000/v1", "", ""),
+    "LM Studio": ("http://localhost:1234/v1", "", ""),
+    "OpenAI": ("https://api.openai.com/v1", "OPENAI_API_KEY", "gpt-4o-mini"),
+    "OpenRouter": ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "qwen/qwen2.5-vl-7b-instruct"),
+    "Gemini": ("https://generativelanguage.googleapis.com/v1beta/openai/", "GEMINI_API_KEY", "gemini-2.0-flash"),
+    "Hugging Face": ("https://router.huggingface.co/v1", "HF_TOKEN", "Qwen/Qwen2.5-VL-7B-Instruct"),
+}
+CONNECT_SECONDS, SILENCE_SECONDS, RETRIES = 10.0, 60.0, 2
+
+_keys: OrderedDict[str, str] = OrderedDict()
+
+
+def keep_key(key: str, handle: str = "") -> str:
+    """Remember a key in memory (the newest 256) and return its handle."""
+    handle = handle or secrets.token_urlsafe(12)
+    _keys[handle] = key
+    _keys.move_to_end(handle)
+    while len(_keys) > 256:
+        _keys.popitem(last=False)
+    return handle
+
+
+def service_key(base_url: str, found: dict[str, Any] | None = None) -> str:
+    """The environment's (or `found`'s: st.secrets) key for this address; only a service's own address gets its key."""
+    for address, variable, _ in SERVICES.values():
+        if variable and base_url.rstrip("/") == address.rstrip("/"):
+            return os.environ.get(variable, "") or str((found or {}).get(variable, ""))
+    return ""
+
+
+@dataclass(frozen=True)
+class RemoteRequest(Request):
+    """One answer from a remote model. conversation: as in ChatRequest, pictures as file bytes; key: a handle."""
+
+    PIPELINE: ClassVar[str] = "core.chat.remote"
+    KEEP_STEPS: ClassVar[int] = 64
+
+    model: str = "remote"
+    conversation: tuple = ()
+    base_url: str = text("http://localhost:11434/v1", 300, help="Address of the endpoint, up to /v1.")
+    name: str = text("", 200, help="The model's name there.")
+    key: str = text("", 64)
+    temperature: float = number(0.7, 0.0, 2.0)
+    top_p: float = number(1.0, 0.05, 1.0)
+    max_tokens: int = integer(512, 1, 8192)
+    seed: int = integer(0, 0, 2**31 - 1)
+    silence: float = number(SILENCE_SECONDS, 0.1, 300.0, help="Seconds without a word before it counts as gone.")
+
+    def check(self) -> None:
+        if not self.conversation or self.conversation[-1][0] != "user":
+            raise BadRequest("The conversation must end with a turn of yours; write something.")
+        check_address(self.base_url)
+        if not self.name.strip():
+            raise BadRequest("Give the model's name as the endpoint knows it.")
+
+    def models(self) -> tuple[str, ...]:
+        return ()
+
+
+def check_address(url: str) -> None:
+    """Raises BadRequest unless `url` is plain http(s) to a host that is no cloud metadata service."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
+        raise BadRequest("The address must look like https://host/v1, without a name or key in it.")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if host == "metadata.google.internal":
+            raise BadRequest("This address is not a model endpoint; give another one.") from None
+        return
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        raise BadRequest("This address is not a model endpoint; give another one.")
+
+
+def messages(conversation: tuple) -> list[dict[str, Any]]:
+    """The conversation in the endpoint's form; pictures as data links."""
+    from core.chat.chat import read_picture  # checks that it is one
+
+    out: list[dict[str, Any]] = []
+    for role, words, picture in conversation:
+        if role == "bot":
+            out.append({"role": "assistant", "content": words or "(a picture)"})
+        elif isinstance(picture, bytes) and picture:
+            read_picture(picture)
+            kind = {b"\x89P": "png", b"\xff\xd8": "jpeg", b"RI": "webp"}.get(picture[:2], "png")
+            link = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+            out.append({"role": "user", "content": [{"type": "text", "text": words},
+                                                    {"type": "image_url", "image_url": {"url": link}}]})
+        else:
+            out.append({"role": "user", "content": words})
+    return out
+
+
+def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result]:
+    """Yield a Step a piece of text, last a TextResult; a fault keeps the partial text and is named in extras["fault"]."""
+    import httpx2
+    import openai
+
+    started = time.perf_counter()
+    client = openai.OpenAI(
+        base_url=request.base_url, api_key=_keys.get(request.key) or "none", max_retries=RETRIES,
+        timeout=httpx2.Timeout(request.silence, connect=min(CONNECT_SECONDS, request.silence)))
+    pieces: list[str] = []
+    fault, first, ended = "", 0.0, False
+    try:
+        stream = client.chat.completions.create(
+            model=request.name, messages=messages(request.conversation), stream=True,  # type: ignore[arg-type]
+            temperature=request.temperature, top_p=request.top_p, max_tokens=request.max_tokens, seed=request.seed)
+        with stream:
+            for chunk in stream:
+                if control.stopped:
+                    break
+                choices = getattr(chunk, "choices", None)
+                if not isinstance(choices, list):
+                    raise ValueError("no choices")
+                for choice in choices[:1]:
+                    piece = getattr(getattr(choice, "delta", None), "content", None) or ""
+                    ended = ended or bool(getattr(choice, "finish_reason", None))
+                    if piece:
+                        first = first or time.perf_counter() - started
+                        pieces.append(str(piece))
+                        yield Step("token", len(pieces), 0, data={"label": str(piece), "modality": "text"})
+        if not ended and not control.stopped:
+            fault = "The endpoint broke off in the middle; press Again to retry."
+    except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
+        fault = sentence(error)
+    finally:
+        client.close()
+    spent = time.perf_counter() - started
+    yield TextResult(request, steps_run=len(pieces), seconds=spent, model_calls=1, text="".join(pieces),
+                     complete=not fault and not control.stopped,
+                     extras={"fault": fault, "first_token": first, "tokens": [],
+                             "tokens_per_second": len(pieces) / max(spent, 1e-6)})
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one sentence that says what to do; never the endpoint's own text, which may hold a key."""
+    import openai
+
+    if isinstance(error, openai.APITimeoutError):
+        return "The endpoint was silent for too long; press Again, or choose a faster model."
+    if isinstance(error, openai.APIConnectionError):
+        return "The endpoint cannot be reached; check that it runs and that the address is right."
+    if isinstance(error, openai.APIStatusError):
+        known = {400: "does not accept this request (400); check the model's name and whether it takes pictures.",
+                 401: "refuses the key (401); enter a valid one.",
+                 403: "forbids this (403); check what the key may do.",
+                 404: "knows no such model or path (404); check the address and the model's name.",
+                 429: "has had too many requests (429); wait a minute and press Again."}
+        code = error.status_code
+        rest = f"failed inside ({code}); press Again in a moment." if code >= 500 else f"refused ({code}); check the settings."
+        return "The endpoint " + known.get(code, rest)
+    if isinstance(error, openai.APIError):
+        return "The endpoint reported a fault in the middle; press Again to retry."
+    if type(error).__module__.startswith("httpx"):
+        timed = "Timeout" in type(error).__name__
+        return ("The endpoint was silent for too long; press Again, or choose a faster model." if timed
+                else "The endpoint broke off in the middle; press Again to retry.")
+    return "The endpoint sent something that is no answer; check that the address ends in /v1 and is a chat endpoint."
+
+
+def names(base_url: str, key: str) -> list[str]:
+    """Names of the models an endpoint offers. Raises BadRequest with one sentence."""
+    import httpx2
+    import openai
+
+    check_address(base_url)
+    try:
+        client = openai.OpenAI(base_url=base_url, api_key=_keys.get(key) or "none", max_retries=0,
+                               timeout=httpx2.Timeout(CONNECT_SECONDS))
+        with client:
+            return sorted(str(m.id) for m in client.models.list().data)[:200]
+    except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
+        raise BadRequest(sentence(error)) from None

@@ -1,0 +1,298 @@
+"""Dialogues about portraits, made by grammar from their exact records.
+
+A turn is (role, [part, ...]); a part is a text, a picture's 64 codes, or a pair (text, weight) inside an answer: the
+words that carry the fact weigh more in the loss than the words around them. An answer states the fact before the
+verdict ("The hair is brown, so no."), so that the verdict can be read off the fact.
+
+Held out: the portraits of the split "heldout", the last phrasing of every list below, and the topics in FAR_TOPICS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from core.chat.vocabulary import BOT, END, PICTURE, PICTURE_END, START, USER, Vocabulary
+from training import portraits
+
+Turn = tuple[str, list[Any]]
+SLOTS = ("hair_color", "hair", "skin_color", "background", "style", "mouth", "glasses", "beard")
+KINDS = (*SLOTS, "yes/no", "either")  # the ten kinds of question
+MOUTH = {"smile": "smiling", "laugh": "laughing", "neutral": "straight", "sad": "sad", "open": "open"}
+VALUES = {name: [v for v in portraits.ATTRIBUTES[name] if v != "none"] for name in SLOTS}
+
+ASK = {
+    "hair_color": ("what colour is the hair", "which colour does the hair have", "hair colour", "what is the hair color",
+                   "tell me the colour of the hair", "what color of hair does the person have"),
+    "hair": ("what is the hair cut", "which haircut is it", "how is the hair cut", "what kind of hair is it",
+             "what haircut does the person have", "tell me the hair cut"),
+    "skin_color": ("what colour is the skin", "skin colour", "which skin tone is it", "what is the skin tone",
+                   "how dark is the skin", "what skin colour does the person have"),
+    "background": ("what colour is the background", "background colour", "which colour is behind the person",
+                   "what is the background", "what is behind the face", "what colour does the background have"),
+    "style": ("what style is it", "in which style is it drawn", "what is the drawing style", "which style is this",
+              "how is it drawn", "what style is the picture in"),
+    "mouth": ("what is the mood", "how is the mouth", "how does the person feel", "what is the person's mouth like",
+              "describe the mouth", "what mood is the person in"),
+    "glasses": ("does the person wear glasses", "are there glasses", "is the person wearing glasses", "any glasses",
+                "does the face have glasses", "do you see glasses"),
+    "beard": ("does the person have a beard", "is there a beard", "is the person bearded", "any beard",
+              "does the face have a beard", "do you see a beard"),
+}
+CHECK = {"hair_color": ("is the hair {}", "does the person have {} hair", "is it true that the hair is {}"),
+         "hair": ("is the hair cut {}", "is the haircut {}", "is it true that the hair cut is {}"),
+         "skin_color": ("is the skin {}", "does the person have {} skin", "is it true that the skin is {}"),
+         "background": ("is the background {}", "is there a {} background", "is it true that the background is {}"),
+         "style": ("is the style {}", "is it drawn in {} style", "is it true that the style is {}"),
+         "mouth": ("is the mouth {}", "is the person's mouth {}", "is it true that the mouth is {}")}
+EITHER = {"hair_color": "hair", "hair": "hair cut", "skin_color": "skin", "background": "background", "style": "style",
+          "mouth": "mouth"}
+DESCRIBE = ("describe the picture", "describe this face", "what do you see", "tell me about the picture", "caption it",
+            "describe the portrait", "what is in the picture")
+DRAW = ("draw {}", "draw me {}", "paint {}", "make a picture of {}", "please draw {}", "show me {}", "can you draw {}")
+ANYONE = ("a face", "a person", "someone", "a portrait")
+EDIT = {"background": ("make the background {}", "change the background to {}", "same person, {} background",
+                       "now with a {} background"),
+        "hair_color": ("make the hair {}", "change the hair to {}", "same person, {} hair", "now with {} hair"),
+        "glasses": (("add glasses", "put on glasses", "same person, with glasses", "now with glasses"),
+                    ("remove the glasses", "take off the glasses", "same person, without glasses", "now without glasses")),
+        "mouth": ("make the mouth {}", "change the mouth to {}", "same person, {} mouth", "now with a {} mouth")}
+HELLO = ("hello", "hi", "hey", "good morning", "hi there", "good day")
+WHO = ("who are you", "what are you", "what can you do", "help", "what do you know", "how can you help me")
+
+HELLO_ANSWER = "Hello. Show me a drawn face, or ask me to draw one."
+WHO_ANSWER = "I am a small model that knows drawn faces: I describe, draw and change them."
+BLIND_ANSWER = "I see no picture yet: add one, or ask me to draw a face."
+FAR_ANSWER = "I only know drawn faces, so I cannot answer that."
+FAR_DRAW_ANSWER = "I can only draw faces."
+
+TOPICS = tuple("""dog cat car tree house river city france germany china history music guitar football weather rain snow
+sun moon stars ocean fish bird horse bread cheese coffee pizza money bank law war king president book poem novel physics
+chemistry atom energy engine train plane ship computer phone internet python java algebra number theory medicine doctor
+virus heart brain sleep dream love friend school teacher exam holiday beach mountain forest fire water ice stone gold
+iron glass paper pencil window garden flower rose apple banana orange juice tea sugar salt rice soup""".split())
+FAR_TOPICS = tuple("""elephant volcano japan piano tennis storm galaxy whale sandwich lawyer empire opera magnet rocket
+keyboard geometry hospital philosophy airport desert diamond carpet tulip cherry pepper wolf spain trumpet cricket desk
+""".split())
+FAR = ("what is the capital of {}", "who invented the {}", "how do i cook {}", "tell me a story about a {}",
+       "how many {}s are there", "what is a {}", "explain {} to me", "where can i buy a {}", "how does a {} work",
+       "what is the price of {}", "who was the first {}", "write a poem about {}", "is {} good for me", "why is the {} so big",
+       "what do you think about {}", "can you help me with {}", "when was {} born", "translate {} into german",
+       "what is 3 times 7", "how old is the person", "what is the name of the person", "is there a {} in the picture",
+       "what is the weather today", "where does the person live", "what time is it", "how tall is the person",
+       "what is the best {} in the world", "do you like {}", "show me the way to {}")
+FAR_DRAWN = ("a {}", "a {} and a {}", "a big {}", "a red {}", "a {} on a {}", "a blue {}", "two {}s", "a small {}")
+
+
+def said(name: str, value: Any) -> str:
+    """A value as words: "sky blue", "smiling", "pixel art"."""
+    return MOUTH[value] if name == "mouth" else str(value).replace("-", " ")
+
+
+def fact(name: str, record: dict[str, Any]) -> list[Any]:
+    """The answer's sentence without its end, the telling words weighted: ["The hair is", (" red", 1)]."""
+    value = record[name]
+    if name in ("glasses", "beard"):
+        noun = "glasses" if name == "glasses" else "a beard"
+        none = "no glasses" if name == "glasses" else "no beard"
+        return [f"There {'are' if name == 'glasses' else 'is'}", (f" {noun if value else none}", 1.0)]
+    if name in ("hair", "hair_color") and record["hair"] == "bald":
+        return ["The", (" head is bald", 1.0)]
+    head = {"hair_color": "The hair", "hair": "The hair cut", "skin_color": "The skin", "background": "The background",
+            "style": "The style", "mouth": "The mouth"}[name]
+    first, rest = head[:3], head[3:]
+    mark = 1.0 if name in ("hair", "hair_color") else 0.3  # here "hair" or "head" is a fact
+    return [first, (rest + " is", mark), (f" {said(name, value)}", 1.0)]
+
+
+def question(kind: str, record: dict[str, Any], rng: np.random.Generator, held: bool = False,
+             about: str = "") -> tuple[str, list[Any]]:
+    """A question of one of KINDS and its answer; `about`: the attribute of a yes/no or either-or question."""
+    if kind in SLOTS:
+        end = (", so yes." if record[kind] else ", so no.") if kind in ("glasses", "beard") else "."
+        return pick(ASK[kind], rng, held), [*fact(kind, record), end]
+    name = about or str(rng.choice(list(CHECK)))
+    if record["hair"] == "bald" and name == "hair_color":
+        name = "background"
+    true = record[name]
+    false = str(rng.choice([v for v in VALUES[name] if v != true]))
+    if kind == "either":
+        pair = [said(name, true), said(name, false)]
+        rng.shuffle(pair)
+        return f"is the {EITHER[name]} {pair[0]} or {pair[1]}", [*fact(name, record), "."]
+    right = bool(rng.random() < 0.5)
+    asked = pick(CHECK[name], rng, held).format(said(name, true if right else false))
+    return asked, [*fact(name, record), (", so yes." if right else ", so no.", 1.0)]
+
+
+def description(record: dict[str, Any], keep: set[str] | None = None, form: int = 0) -> str:
+    """A noun phrase that names the attributes in `keep` (default all); absent glasses and beard are named."""
+    keep = set(SLOTS) if keep is None else keep
+    parts = []
+    if "hair" in keep:
+        parts.append(portraits.hair_phrase(record))
+    elif "hair_color" in keep and record["hair"] != "bald":
+        parts.append(f"{record['hair_color']} hair")
+    if "skin_color" in keep:
+        parts.append(f"{record['skin_color']} skin")
+    for name, one in (("glasses", "glasses"), ("beard", "a beard")):
+        if name in keep:
+            parts.append(one if record[name] else f"no {name}")
+    if "mouth" in keep:
+        parts.append(a(f"{MOUTH[record['mouth']]} mouth"))
+    background, style = record["background"], record["style"].replace("-", " ")
+    text = ANYONE[form % len(ANYONE)]
+    if parts:
+        text += " with " + portraits.join(parts)
+    if "background" in keep:
+        text += f" on {a(background)} background"
+    if "style" in keep:
+        text += f", in {style} style"
+    return text
+
+
+def pick(options: tuple[str, ...], rng: np.random.Generator, held: bool = False, reserve: int = 1) -> str:
+    """One phrasing; the last `reserve` are held out."""
+    known = len(options) - reserve
+    return options[known + int(rng.integers(reserve))] if held else options[int(rng.integers(known))]
+
+
+def a(words: str) -> str:
+    """"a pink bob", "an orange background"."""
+    return ("an " if words[0] in "aeio" else "a ") + words
+
+
+def drawing(record: dict[str, Any], rng: np.random.Generator, held: bool = False) -> str:
+    """A wish for a drawing; some attributes are left unsaid, in one of ten all of them."""
+    chance = rng.random()
+    keep = set() if chance < 0.1 else {n for n in SLOTS if chance > 0.6 or rng.random() < 0.6}
+    for name in ("glasses", "beard"):  # what is absent is seldom named
+        if not record[name] and rng.random() < 0.6:
+            keep.discard(name)
+    return pick(DRAW, rng, held).format(description(record, keep, int(rng.integers(4))))
+
+
+def wish(name: str, value: Any, rng: np.random.Generator, held: bool = False) -> str:
+    """The words of an edit: "make the hair blue"."""
+    options = EDIT[name]
+    if name == "glasses":
+        options = options[0 if value else 1]
+    return pick(options, rng, held).format(said(name, value))
+
+
+def apart(rng: np.random.Generator, seen: bool, held: bool = False) -> tuple[str, list[Any]]:
+    """A question that is not about a picture, or that no picture is there to answer, and the answer."""
+    chance = rng.random()
+    topics = FAR_TOPICS if held else TOPICS
+    nouns = [str(n) for n in rng.choice(topics, 2, replace=False)]
+    if chance < 0.12:
+        return pick(HELLO, rng, held), [(HELLO_ANSWER, 0.5)]
+    if chance < 0.24:
+        return pick(WHO, rng, held), [(WHO_ANSWER, 0.5)]
+    if chance < 0.44 and not seen:
+        kind = str(rng.choice(KINDS))
+        asked = question(kind, portraits.draw(int(rng.integers(10**6)), 5)[0], rng, held)[0]
+        return (asked if rng.random() < 0.8 else pick(DESCRIBE, rng, held)), [(BLIND_ANSWER, 0.5)]
+    if chance < 0.6:
+        return pick(DRAW, rng, held).format(pick(FAR_DRAWN, rng, held).format(*nouns)), [(FAR_DRAW_ANSWER, 0.5)]
+    return pick(FAR, rng, held, 5).format(*nouns), [(FAR_ANSWER, 0.5)]
+
+
+def asked(text: str, rng: np.random.Generator) -> str:
+    """With or without its question mark or full stop."""
+    return text + ("" if rng.random() < 0.4 else "." if text.startswith(("draw", "make", "change", "des")) else "?")
+
+
+def see(record: dict[str, Any], codes: Any, rng: np.random.Generator, turns: int = 5) -> list[Turn]:
+    """A picture and questions about it, each about another attribute."""
+    kinds = [str(k) for k in rng.permutation(SLOTS)[:turns]]
+    talk: list[Turn] = []
+    drawn = rng.random() < 0.25
+    if drawn:  # the picture was drawn by the model a turn before
+        talk += [("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]), ("bot", [(codes, 0.0)])]
+    for i, kind in enumerate(kinds):
+        if rng.random() < 0.08:
+            words, answer = apart(rng, True)
+        elif i == len(kinds) - 1 and rng.random() < 0.5:
+            words, answer = pick(DESCRIBE, rng), [(description(record).replace("a face", "A face", 1) + ".", 1.0)]
+        else:
+            swap = rng.random()
+            form = kind if kind not in CHECK or swap > 0.4 else "yes/no" if swap < 0.3 else "either"
+            words, answer = question(form, record, rng, about=kind)
+        first = [codes] if i == 0 and not drawn else []
+        talk += [("user", [*first, asked(words, rng)]), ("bot", answer)]
+    return talk
+
+
+def draw(record: dict[str, Any], codes: Any, rng: np.random.Generator, before: list[Turn] | None = None) -> list[Turn]:
+    """A drawing, after small talk or after `before`, talk about another picture."""
+    talk: list[Turn] = [("user", [asked(drawing(record, rng), rng)]), ("bot", [codes])]
+    if before:
+        return [*before, *talk]
+    for _ in range(int(rng.integers(0, 3))):
+        words, answer = apart(rng, False)
+        talk = [("user", [asked(words, rng)]), ("bot", answer), *talk]
+    return talk
+
+
+def edit(name: str, value: Any, before: Any, after: Any, rng: np.random.Generator) -> list[Turn]:
+    """The same person with one thing changed; the first picture was sent or drawn."""
+    words = asked(wish(name, value, rng), rng)
+    if rng.random() < 0.5:
+        return [("user", [before, words]), ("bot", [after])]
+    return [("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]), ("bot", [(before, 0.0)]), ("user", [words]),
+            ("bot", [after])]
+
+
+def picture_ids(codes: Any, words: Vocabulary) -> list[int]:
+    """64 codes in reading order to <picture>, eight rows with their marks, </picture>: 74 ids."""
+    ids = [PICTURE]
+    for row in range(8):
+        ids += [words.first_row + row, *(words.first_code + int(c) for c in codes[8 * row : 8 * row + 8])]
+    return [*ids, PICTURE_END]
+
+
+def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float]]:
+    """Ids of a dialogue and the weight of each in the loss (0: not predicted)."""
+    ids, weights = [START], [0.0]
+    for role, parts in talk:
+        ids.append(USER if role == "user" else BOT)
+        weights.append(0.0)
+        for part in parts:
+            content, weight = part if isinstance(part, tuple) else (part, 0.3 if isinstance(part, str) else 0.5)
+            if isinstance(content, str):
+                more = words.encode(content.lower() if role == "user" else content)
+                share = [weight if role == "bot" else 0.0] * len(more)
+            else:
+                more = picture_ids(content, words)
+                share = [weight if role == "bot" and (i >= words.first_code) else 0.0 for i in more]
+                if role == "bot" and weight:
+                    share[0] = 0.3
+            ids += more
+            weights += share
+        if role == "bot":
+            ids.append(END)
+            weights.append(0.3)
+    return ids, weights
+
+
+def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
+    """The pieces of the grammar itself; topics outside it are spelled in characters, as any unknown word is."""
+    from collections import Counter
+
+    from core.chat.vocabulary import SPLIT
+
+    rng, seen = np.random.default_rng(1), Counter()
+    for i in range(count):
+        record = portraits.draw(i, 5)[0]
+        texts = [drawing(record, rng), description(record).replace("a face", "A face", 1), HELLO_ANSWER, WHO_ANSWER,
+                 BLIND_ANSWER, FAR_ANSWER, FAR_DRAW_ANSWER, pick(FAR, rng).replace("{}", "?"), pick(HELLO, rng),
+                 pick(WHO, rng), pick(DESCRIBE, rng)]
+        for kind in KINDS:
+            words, answer = question(kind, record, rng)
+            texts += [words, *(part if isinstance(part, str) else part[0] for part in answer)]
+        texts += [wish(n, record[n], rng) for n in EDIT if record[n] != "none"]
+        for text in texts:
+            seen.update(SPLIT.findall(text))
+    return Vocabulary(sorted(p for p, n in seen.items() if n >= 4 and len(p) > 1), codes)

@@ -1,0 +1,107 @@
+"""Train the code model: a decoder that completes a short Python function from its signature and docstring.
+
+    python -m training.code_model --minutes 6
+
+Tasks are made on the fly by core.chat.tasks (one structure in ten is held out), so no task is seen twice by plan.
+The weights are a stock Qwen3ForCausalLM (RMSNorm, RoPE, SwiGLU, QK-norm), so transformers loads the folder as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from core.chat import tasks
+from core.chat.vocabulary import END, PAD, START, Vocabulary
+from training.loop import Run, publish
+
+FOLDER = Path("assets/models/code-lm")
+
+
+def decoder(size: int, width: int, layers: int, heads: int, context: int) -> Any:
+    """A random Qwen3ForCausalLM with tied embeddings, of `size` tokens."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(vocab_size=size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
+                         num_attention_heads=heads, num_key_value_heads=heads, head_dim=width // heads,
+                         max_position_embeddings=context, tie_word_embeddings=True, initializer_range=0.03,
+                         bos_token_id=START, eos_token_id=END, pad_token_id=PAD, use_cache=True)
+    return Qwen3ForCausalLM(config)
+
+
+def answer_loss(model: Any, ids: torch.Tensor, weights: torch.Tensor, z_loss: float = 1e-4) -> torch.Tensor:
+    """Cross-entropy of each next token, weighted; ids, weights: (B, T), weights[t] is that of predicting ids[t].
+
+    Logits are computed only where the weight is not zero. z-loss: z_loss * log(Z)^2 (PaLM, section 5).
+    """
+    hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state  # (B, T-1, D)
+    wanted = weights[:, 1:] > 0
+    logits = model.lm_head(hidden[wanted])  # (N, V)
+    each = cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
+    each = each + z_loss * logits.logsumexp(-1) ** 2
+    share = weights[:, 1:][wanted]
+    return (each * share).sum() / share.sum()
+
+
+def pad(rows: list[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of (ids, weights) to two (B, T) tensors, padded on the right."""
+    length = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), length), PAD)
+    weights = torch.zeros(len(rows), length)
+    for i, (tokens, share) in enumerate(rows):
+        ids[i, : len(tokens)] = torch.tensor(tokens)
+        weights[i, : len(share)] = torch.tensor(share)
+    return ids, weights
+
+
+def vocabulary(count: int = 6000) -> Vocabulary:
+    """Every piece that occurs at least 8 times in `count` tasks."""
+    from collections import Counter
+
+    from core.chat.vocabulary import SPLIT
+
+    rng = np.random.default_rng(1)
+    seen: Counter[str] = Counter()
+    for _ in range(count):
+        task = tasks.make(rng)
+        seen.update(SPLIT.findall(task.prompt + task.solution))
+    return Vocabulary(sorted(p for p, n in seen.items() if n >= 8 and len(p) > 1))
+
+
+def row(task: tasks.Task, words: Vocabulary) -> tuple[list[int], list[float]]:
+    """Ids and weights of one task; the answer counts, the prompt a little."""
+    prompt, answer = words.encode(task.prompt), words.encode(task.solution)
+    return [START, *prompt, *answer, END], [0.0] * (1 + len(prompt)) + [1.0] * (len(answer) + 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=16)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    words = vocabulary()
+    model = decoder(words.size, width=128, layers=4, heads=4, context=256)
+    run = Run("code-lm", model, options.minutes, lr=2.5e-3, batch=options.batch, ema=0.995, weight_decay=0.01)
+    rng = np.random.default_rng(run.step + 2)
+    for _ in run:
+        rows = []
+        while len(rows) < options.batch:
+            task = tasks.make(rng)
+            if not task.held_out:
+                rows.append(row(task, words))
+        ids, weights = pad(rows)
+        run.update(answer_loss(model, ids, weights), tokens=float(ids.numel()))
+    size = publish(FOLDER, _=run.ema)
+    words.save(FOLDER / "vocabulary.json")
+    print(f"{run.step} steps, {sum(p.numel() for p in model.parameters()):,} parameters, {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Train the image tokenizer on the portraits.
+
+    python -m training.image_tokenizer --minutes 6
+
+Loss: L1, L1 of the picture's gradients (edges), and a small head that reads the attributes off the quantised latents
+(it is thrown away: it only makes the codes carry what the questions ask for).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from core.chat.image_tokenizer import ImageTokenizer
+from training import portraits
+from training.loop import Run, publish, to_tensor, to_uint8
+
+FOLDER = Path("assets/models/image-tokenizer")
+NAMES = list(portraits.ATTRIBUTES)
+
+
+def labels(records: list[dict[str, Any]]) -> torch.Tensor:
+    """(N, 8) indices of each record's attribute values."""
+    def index(record: dict[str, Any], name: str) -> int:
+        value = record[name]
+        return int(value) if isinstance(value, bool) else portraits.ATTRIBUTES[name].index(value)
+
+    return torch.tensor([[index(record, name) for name in NAMES] for record in records])
+
+
+class WithHead(nn.Module):
+    """The tokenizer and the attribute head that helps to train it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokenizer = ImageTokenizer()
+        self.sizes = [len(values) for values in portraits.ATTRIBUTES.values()]
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(256, 192), nn.GELU(), nn.Linear(192, sum(self.sizes)))
+
+    def losses(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        q = self.tokenizer.quantizer(self.tokenizer.encoder(x))
+        out = self.tokenizer.decoder(q)
+        edges = (out.diff(dim=2) - x.diff(dim=2)).abs().mean() + (out.diff(dim=3) - x.diff(dim=3)).abs().mean()
+        guesses = self.head(q).split(self.sizes, 1)
+        head = sum(F.cross_entropy(g, y[:, i]) for i, g in enumerate(guesses)) / len(NAMES)
+        return {"l1": (out - x).abs().mean(), "edges": edges, "mse": F.mse_loss(out, x), "head": head}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=8)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    images, records = portraits.load("train", 64)
+    held, _ = portraits.load("heldout", 64)
+    y = labels(records)
+    model = WithHead().to(memory_format=torch.channels_last)
+    run = Run("image-tokenizer", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.995)
+    rng = np.random.default_rng(run.step)
+    for _ in run:
+        rows = rng.integers(0, len(images), options.batch)
+        parts = model.losses(to_tensor(images[rows]), y[rows])
+        loss = parts["l1"] + parts["edges"] + parts["mse"] + 0.03 * parts["head"]
+        run.update(loss, **{name: float(part.detach()) for name, part in parts.items()})
+        if run.due("sheet", 1.0):
+            run.sheet(compare(run.ema.tokenizer, held[:16]))
+    size = publish(FOLDER, _=run.ema.tokenizer)
+    run.sheet(compare(run.ema.tokenizer, held[:16]))
+    print(f"{run.step} steps, {sum(p.numel() for p in model.tokenizer.parameters()):,} parameters, {size:,} bytes")
+
+
+@torch.no_grad()
+def compare(tokenizer: ImageTokenizer, pictures: np.ndarray) -> np.ndarray:
+    """Pictures, then what is left of them after 64 codes."""
+    return np.concatenate([pictures, to_uint8(tokenizer.decode(tokenizer.encode(to_tensor(pictures))))])
+
+
+if __name__ == "__main__":
+    main()
