@@ -1,4 +1,4 @@
-"""A scrubber: several views of one run side by side, all at the same step, moved in the browser without a round trip."""
+"""A scrubber: several views of one run side by side, all at the same step, moved in the browser alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ export default function ({data, parentElement}) {
     for (const p of panels) {
       const g = p.c.getContext('2d'); g.clearRect(0, 0, p.width, p.height);
       const n = Math.max(1, Math.round(p.image.naturalWidth / p.width));
-      if (p.image.complete) g.drawImage(p.image, Math.min(step, n - 1) * p.width, 0, p.width, p.height, 0, 0, p.width, p.height);
+      const left = Math.min(step, n - 1) * p.width;
+      if (p.image.complete) g.drawImage(p.image, left, 0, p.width, p.height, 0, 0, p.width, p.height);
       const heat = p.heat && word >= 0 ? heats[word] : null;
       if (heat && heat.complete && heat.naturalWidth) {
         const side = heat.naturalHeight;

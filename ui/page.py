@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from ui import style
 
 log = logging.getLogger("lab.ui")
 
+NOTICE_SECONDS = 60.0
 # Query parameters that belong to no page's controls.
 COMMON_KEYS = {"present", "tour", "lens", "embed", "embed_options"}
 
@@ -32,8 +34,8 @@ def open_page(title: str, sentence: str, tour: Sequence[Scene] = ()) -> None:
 
     In Present mode the chrome is hidden and `tour` can be walked with Back and Next (arrow keys too).
     """
-    st.session_state["_notices"] = st.session_state.get("_notices_kept", [])
-    st.session_state["_notices_kept"] = []
+    if st.session_state.get("_page") != title:
+        st.session_state["_page"], st.session_state["_notices"] = title, {}
     st.session_state["_known_keys"] = set(COMMON_KEYS)
     present = st.session_state.get("present", st.query_params.get("present") in ("true", "1"))
     style.apply(bool(present))
@@ -79,10 +81,8 @@ def apply_settings(settings: dict[str, Any]) -> None:
 
 
 def notice(sentence: str) -> None:
-    """A sentence for the top of the page's footer; kept for the next rerun so that it can be read."""
-    for name in ("_notices", "_notices_kept"):
-        if sentence not in st.session_state.setdefault(name, []):
-            st.session_state[name].append(sentence)
+    """A sentence at the foot of the page; it stays long enough to be read, since a running job redraws the page."""
+    st.session_state.setdefault("_notices", {}).setdefault(sentence, time.time())
 
 
 def lenses(tabs: dict[str, Callable[[], None]]) -> None:
@@ -118,5 +118,6 @@ def close_page() -> None:
         if key not in known and not key.startswith("_"):
             shown = key if len(key) <= 40 else key[:39] + "…"
             notice(f"“{shown}” in the address is no setting of this page and was ignored.")
-    for sentence in st.session_state.get("_notices", []):
+    notices: dict[str, float] = st.session_state.get("_notices", {})
+    for sentence in [said for said, since in notices.items() if time.time() - since < NOTICE_SECONDS]:
         st.info(sentence.replace("[", "\\[").replace("<", "&lt;").replace("$", "\\$"), icon=":material/link:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -32,13 +32,17 @@ def badge(kind: str, more: str = "") -> None:
 
 
 def picture(
-    image: np.ndarray, alt: str, *, width: int | str = "stretch", crisp: bool = True, caption: str = ""
+    image: np.ndarray,
+    alt: str,
+    *,
+    width: int | Literal["stretch", "content"] = "stretch",
+    crisp: bool = True,
+    caption: str = "",
 ) -> None:
-    """image: (H, W, 3) or (N, H, W, 3) uint8 (a contact sheet then). Small pictures are enlarged, true size in the caption."""
+    """image: (H, W, 3) or (N, H, W, 3) uint8 (a contact sheet then). crisp: small pictures are enlarged in whole pixels."""
     if image.ndim == 4:
         image = image[0] if len(image) == 1 else provenance.contact_sheet(image)
-    with st.container(key=f"crisp-{alt[:20]}-{np.random.default_rng().integers(2**48)}") if crisp else st.container():
-        st.image(enlarge(image) if crisp else image, caption=caption or None, width=width, alt=alt)  # type: ignore[arg-type]
+    st.image(enlarge(image) if crisp else image, caption=caption or None, width=width, alt=alt)
 
 
 def enlarge(image: np.ndarray, least: int = 512) -> np.ndarray:

@@ -29,7 +29,6 @@ OTHER = "#7A6FB0"
 CSS = """
 .block-container {padding-top: 2.6rem; padding-bottom: 3rem; max-width: 1500px;}
 [class*="st-key-dimmed"] {opacity: .45; transition: opacity .2s;}
-[class*="st-key-crisp"] img {image-rendering: pixelated;}
 [data-testid="stMetricValue"] {font-size: 1.25rem;}
 @media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}}
 """

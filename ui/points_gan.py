@@ -1,0 +1,262 @@
+"""The parts of the GAN playground: presets, own data, the second GAN, the view, lenses."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import streamlit as st
+
+from core.errors import BadRequest
+from core.points import data
+from core.points.gan import RIVAL_FIELDS, SHAPE, GanRequest
+from core.points.presets import PRESETS
+from ui import learn as teach
+from ui import points_plots as plots
+from ui import points_stage
+from ui.controls import control, upload
+from ui.page import Scene, apply_settings
+from ui.result import badge
+
+LAYERS = plots.LAYERS
+COLUMNS = ("step", "loss_d", "loss_g", "grad_g", "score_real", "score_fake", "kl", "js", "wasserstein", "mmd", "modes",
+           "near")      # of a record's history, as core.points.game writes it
+MOVES = {"discriminator": ("D step", "One update of the discriminator alone"),
+         "generator": ("G step", "One update of the generator alone"),
+         "both": ("Both", "One full round"),
+         "slow motion": ("Slow motion", "One round, part by part, each named")}
+MORE = {"lr_g": "Learning rate of G", "lr_d": "Learning rate of D", "beta1": "Adam β₁", "d_steps": "D updates a round",
+        "g_steps": "G updates a round", "batch": "Batch", "latent": "Latent size", "width_g": "Width of G",
+        "width_d": "Width of D", "depth": "Hidden layers", "gp": "Gradient penalty λ (Wasserstein)",
+        "spectral": "Spectral norm in D", "diversity": "Several points at once", "pack": "Points in a pack (PacGAN)",
+        "average": "Average of G's weights", "start": "Start from"}
+DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(GanRequest)} | {"r1": 0.1}
+CONTROLS = ("data", "loss", "r1", *MORE)
+
+
+def layer_title(layer: str) -> str:
+    """The name of a layer of the plot."""
+    return plots.LAYER_NAMES[layer]
+
+
+def set_title(name: str) -> str:
+    """The name of a data set."""
+    return data.TITLES[name]
+
+
+def full(settings: dict[str, Any]) -> dict[str, Any]:
+    """Every control's value under a preset, so that nothing is left over from the one before."""
+    return {name: DEFAULTS[name] for name in CONTROLS} | {"r1": 0.0} | settings
+
+
+TOUR = [
+    Scene("A generator finds eight islands of data.", full(PRESETS["default"].settings)),
+    Scene("All noise on one island: mode collapse.", full(PRESETS["collapse"].settings)),
+    Scene("D is too sure: G's gradient is gone.", full(PRESETS["vanishing"].settings)),
+    Scene("Letters out of noise.", full({"data": "letters", "loss": "relativistic", "r1": 0.05})),
+]
+
+
+def preset_row() -> None:
+    """One button a preset, with what it will show."""
+    def start(name: str) -> None:
+        apply_settings(full(PRESETS[name].settings))
+        points_stage.reset("gan")
+        st.session_state["_preset"] = name
+
+    with st.popover("Presets", icon=":material/auto_awesome:", width="stretch"):
+        for name, preset in PRESETS.items():
+            st.button(preset.title, key=f"_preset_{name}", on_click=start, args=(name,), width="stretch", help=preset.words)
+    chosen = st.session_state.get("_preset")
+    if chosen and all(st.session_state.get(k, v) == v for k, v in full(PRESETS[chosen].settings).items()):
+        st.caption(f"**{PRESETS[chosen].title}.** {PRESETS[chosen].words}")
+
+
+def own_data(name: str) -> dict[str, Any]:
+    """Further controls of the chosen data: the word, or points that are drawn, typed or uploaded."""
+    if name == "letters":
+        return {"word": control(GanRequest, "word", "Word")}
+    if name != "own":
+        return {}
+    points: tuple[tuple[float, float], ...] = st.session_state.get("_own_points", ())
+    drawn = points_plots_lattice()
+    typed = st.text_area("or type x,y on each line", key="_own_typed", height=90, placeholder="0.5, 1.2\n-1, 0")
+    content = upload("or upload a CSV file", ["csv", "txt"], key="_own_csv", max_mb=1)
+    try:
+        if content:
+            points = data.read_csv(content)
+        elif typed.strip():
+            points = data.read_csv(typed.encode())
+        elif drawn:
+            points = drawn
+    except BadRequest as error:
+        st.error(str(error), icon=":material/info:")
+    st.session_state["_own_points"] = points
+    st.caption(f"{len(points):,} points. They stay in this tab: a shared link does not carry them.")
+    return {"points": points or data.read_csv(EXAMPLE)}
+
+
+EXAMPLE = b"-1.5,-1\n0,1.6\n1.5,-1\n-0.75,0.3\n0.75,0.3\n0,-1\n"
+
+
+def points_plots_lattice() -> tuple[tuple[float, float], ...]:
+    """A plane to draw on: whatever the lasso or the box catches becomes data."""
+    import numpy as np
+    import plotly.graph_objects as go
+
+    figure = plots.empty_plane(250)
+    ticks = np.linspace(-2.6, 2.6, 40)
+    x, y = (axis.ravel() for axis in np.meshgrid(ticks, ticks))
+    figure.add_trace(go.Scatter(x=x.round(3), y=y.round(3), mode="markers",
+                                marker={"size": 5, "color": "rgba(138,143,152,.25)"},
+                                selected={"marker": {"color": "#8A8F98", "opacity": 1}},
+                                unselected={"marker": {"opacity": .25}}))
+    figure.update_layout(dragmode="lasso")
+    event = st.plotly_chart(figure, key="_own_draw", on_select="rerun", selection_mode=("lasso", "box"),
+                            config={"displayModeBar": False}, alt="A plane to draw on with the lasso")
+    st.caption("Draw with the mouse or a finger: what the loop holds becomes data. Hold Shift to add another loop.")
+    return tuple((round(p["x"], 3), round(p["y"], 3)) for p in event["selection"]["points"])
+
+
+def rival() -> tuple[tuple[str, Any], ...]:
+    """What differs in B, as pairs."""
+    names = {**{"loss": "Loss", "r1": "R1 penalty γ"}, **{k: v for k, v in MORE.items() if k in RIVAL_FIELDS}}
+    st.session_state.setdefault("_known_keys", set()).add("differs")
+    with st.container(border=True):
+        chosen = st.multiselect("B differs in", list(names), default=["loss"], key="differs", format_func=names.__getitem__,
+                                bind="query-params", placeholder="Choose settings")
+        values = [(name, control(GanRequest, name, f"B: {names[name]}", key=f"b_{name}",
+                                 default="least squares" if name == "loss" else None)) for name in chosen]
+    return tuple(values)
+
+
+def more_controls() -> dict[str, Any]:
+    """The rest of the settings."""
+    return {name: control(GanRequest, name, label) for name, label in MORE.items()}
+
+
+def shape(request: GanRequest) -> tuple:
+    """Settings whose change starts anew: data and networks; learning settings may change on the way."""
+    second = request.second()
+    return tuple(getattr(r, name) for r in (request, second) if r for name in (*SHAPE, "start"))
+
+
+def view(c: points_stage.Chain, request: GanRequest, layers: list[str], limit: int) -> None:
+    """The planes, the line of figures, one plot of the history."""
+    if c.data is None:
+        st.skeleton(height=470)
+        return
+    games = c.data["games"]
+    losses = [request.loss, request.second().loss] if request.second() else [request.loss]  # type: ignore[union-attr]
+    # A change of A to A and B resets; until the first frame of both is there, show what there is.
+    pairs = list(zip(games, losses, strict=False))
+    for index, (area, (game, loss)) in enumerate(zip(st.columns(len(pairs)), pairs, strict=True)):
+        title = f"{'AB'[index]}: {loss}" if len(pairs) > 1 else f"step {game['step']:,}"
+        area.plotly_chart(plots.plane(game, loss, layers, title), key=f"_plane{index}", config=plots.CONFIG,
+                          alt=f"GAN {'AB'[index]} at step {game['step']}: {figures(game)}")
+    for index, (game, _) in enumerate(pairs):
+        st.markdown((f"**{'AB'[index]}** · " if len(pairs) > 1 else "") + figures(game))
+    words = c.note or ("training, computed now" if c.mode == "play" else "at rest")
+    pace = f" · {c.speed:,.0f} GAN steps/s" if c.speed else ""
+    st.progress(min(1.0, c.step / limit), text=f"Step {c.step:,} of {limit:,}{pace} · {words}")
+    shown = st.segmented_control("Curve", list(plots.CURVES), default="Distances", key="curve", required=True,
+                                 bind="query-params", label_visibility="collapsed")
+    st.plotly_chart(plots.curves(games, COLUMNS, shown or "Distances", limit), key="_curves", config=plots.CONFIG,
+                    alt=f"{shown} over the training steps")
+
+
+def figures(game: dict[str, Any]) -> str:
+    """The measured state of one GAN, on one line."""
+    if not len(game["history"]):
+        return "not measured yet"
+    now = dict(zip(COLUMNS, game["history"][-1], strict=True))
+    return (f"modes **{now['modes']:.0f} of {game['anchors']}** · near a mode **{100 * now['near']:.0f} %** · "
+            f"JS **{now['js']:.2f}** nats · Wasserstein **{now['wasserstein']:.2f}** · MMD² **{now['mmd']:.3f}** · "
+            f"gradient of G **{now['grad_g']:.2g}**")
+
+
+def break_it() -> None:
+    """The failure gallery."""
+    def item(name: str, question: str) -> teach.Failure:
+        broken, cure = PRESETS[name], PRESETS[f"{name}_cured"]
+        return teach.Failure(broken.title, f"{broken.words} {question}", full(broken.settings), full(cure.settings),
+                             f"Fix it: {cure.words.split(':')[0].lower()}")
+    st.caption("A changed learning setting takes hold in the running training: break a trained GAN, then mend it. "
+               "Press Reset to see it from the start.")
+    teach.failures([item("collapse", "Watch “modes covered” fall to 1 or 2."),
+                    item("oscillation", "Watch D's scores and the Wasserstein distance swing."),
+                    item("vanishing", "Watch the gradient of G fall to nothing while D's loss reaches zero.")])
+
+
+def measure(c: points_stage.Chain) -> None:
+    """All figures, their meaning, and the table to take away."""
+    badge("now")
+    if c.data is None or not len(c.data["games"][0]["history"]):
+        st.caption("Press Play: figures come with the first frame.")
+        return
+    rows = [dict(GAN="AB"[i], **{k: round(float(v), 4) for k, v in zip(COLUMNS, game["history"][-1], strict=True)})
+            for i, game in enumerate(c.data["games"])]
+    st.dataframe(rows, hide_index=True, alt="The figures of the last frame")
+    st.markdown(
+        "1,000 fakes against 1,000 real points, drawn from the same noise each time. **KL** and **JS**: divergence of "
+        "histograms of 24 × 24 cells, in nats (JS at most ln 2 = 0.69). **Wasserstein**: mean over 32 directions of how "
+        "far mass must move, in plot units. **MMD²**: Gaussian kernels of width 0.25 and 1. **Modes**: places that get at "
+        "least a fifth of their fair share; data without true modes is cut into 16 parts. **grad_g**: length of the "
+        "gradient of G's loss in its weights.")
+    lines = [",".join(COLUMNS), *(",".join(f"{v:.5g}" for v in row) for row in c.data["games"][0]["history"])]
+    st.download_button("History of A as CSV", "\n".join(lines), "gan-history.csv", "text/csv", on_click="ignore",
+                       icon=":material/download:")
+
+
+def learn() -> None:
+    """How it works, tied to what is on the screen; questions that the model answers."""
+    st.markdown(
+        "**The game** (Goodfellow et al. 2014, [arXiv 1406.2661](https://arxiv.org/abs/1406.2661)). D raises its surface "
+        "(green) at real points and lowers it (purple) at fakes; G follows the slope (blue arrows) uphill:")
+    st.latex(r"\min_G \max_D \; \mathbb{E}_{x\sim p_{data}}\log D(x) + \mathbb{E}_{z\sim\mathcal N(0,I)}\log(1-D(G(z)))")
+    st.markdown(
+        "With a perfect D the game measures the Jensen-Shannon divergence, the curve under the plane. "
+        "**Manifold**: the orange net is a square grid of noise, each cell of equal probability, as G bends it: where it "
+        "is crowded, fakes are many; where it is stretched thin between islands, few.\n\n"
+        "| loss | D minimises | G minimises |\n|---|---|---|\n"
+        "| minimax | $-\\log D(x)-\\log(1-D(G(z)))$ | $\\log(1-D(G(z)))$ |\n"
+        "| non-saturating | the same | $-\\log D(G(z))$ |\n"
+        "| [least squares](https://arxiv.org/abs/1611.04076) | $(D(x)-1)^2+D(G(z))^2$ | $(D(G(z))-1)^2$ |\n"
+        "| [hinge](https://arxiv.org/abs/1705.02894) | $(1-D(x))_+ + (1+D(G(z)))_+$ | $-D(G(z))$ |\n"
+        "| [Wasserstein](https://arxiv.org/abs/1704.00028) | $D(G(z))-D(x)+\\lambda(\\lVert\\nabla D\\rVert-1)^2$ | "
+        "$-D(G(z))$ |\n"
+        "| [relativistic](https://arxiv.org/abs/2501.05441) | $f(D(G(z))-D(x))$ | $f(D(x)-D(G(z)))$, $f$ = softplus |\n\n"
+        "**Brakes on D**: [R1](https://arxiv.org/abs/1801.04406) adds $\\frac{\\gamma}{2}\\lVert\\nabla D(x)\\rVert^2$ at "
+        "real points, [spectral norm](https://arxiv.org/abs/1802.05957) divides each weight matrix by its largest "
+        "singular value. **Against collapse**: [PacGAN](https://arxiv.org/abs/1712.04086) shows D several points at once, "
+        "[minibatch discrimination](https://arxiv.org/abs/1606.03498) tells it how alike they are.\n\n"
+        "**Try**: pause, choose *D step* ten times, then *G step* once: what did the arrows say? Latent size 1 on the "
+        "moons: can a thread fill two islands? Start from pretrained, then raise γ to 10.")
+    teach.predict([
+        teach.Question("G gets ten updates for each one of D. Where do the fakes go?",
+                       ("They spread over all modes", "They pile up on one mode", "They do not move"),
+                       "They pile up on one mode", "Against a D that stands still, the best answer is the single point "
+                       "that D rates highest.", full(PRESETS["collapse"].settings)),
+        teach.Question("D gets ten updates for each one of G, minimax loss. What happens to the arrows?",
+                       ("They grow", "They vanish", "They turn round"), "They vanish",
+                       "D is right about every fake, and log(1 − D) is flat where D is sure.",
+                       full(PRESETS["vanishing"].settings)),
+        teach.Question("One-dimensional noise on the ring of eight: how many modes can G reach?",
+                       ("One", "Two", "Most of them"), "Most of them",
+                       "A thread can pass through all islands in turn; it leaves a trail of fakes on the way.",
+                       full({"latent": 1, "r1": 0.1}))])
+
+
+def code(request: GanRequest | None) -> None:
+    """The lines that make this run again."""
+    if request is None:
+        return
+    from ui.result import code as lines
+
+    c = points_stage.chain("gan")
+    ran = request.replace(steps=max(1, min(20000, c.step or 1000)))
+    body = "\n".join(line for line in lines(ran).splitlines() if "provenance" not in line and "ending" not in line
+                     and "pathlib" not in line).strip()
+    st.caption("Run it in the project's folder. It trains from the start with the settings as they stand now.")
+    st.code(body + "\ngame = result.extras['games'][0]        # plain arrays: surface, manifold, arrows, history\n"
+            "print(result.points.shape, game['history'][-1])", language="python")

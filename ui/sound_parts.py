@@ -1,0 +1,272 @@
+"""The three workbenches of the Sound page: generate, codec, speech. Each has its rail (controls) and its lenses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core import catalog, provenance
+from core.audio import analysis, dsp, upload
+from core.audio.codec import EDITS, CodecRequest
+from core.audio.music_lm import EXAMPLES, GenerateRequest
+from core.audio.speech import SpeechRequest
+from core.request import Request
+from core.result import AudioResult
+from ui import compare as comparison
+from ui import controls, learn, picker
+from ui import result as views
+from ui import sound_views as show
+from ui.page import guard
+
+KINDS = ("wav", "flac", "ogg", "mp3", "m4a")
+SPEECH_EXAMPLES = (
+    SpeechRequest.__dataclass_fields__["text"].default,
+    "Dr. Lee paid $12.50 on 3 May 2024. Was it worth it? Visit example.com to find out!",
+    "She sells sea shells by the sea shore, and the shells she sells are surely sea shells.",
+)
+
+
+def _example(name: str, options: tuple[str, ...]) -> None:
+    """A list of examples that fills a text control."""
+
+    def take() -> None:
+        if st.session_state.get(f"_{name}_example"):
+            st.session_state[name] = st.session_state[f"_{name}_example"]
+
+    st.selectbox("Examples", options, index=None, key=f"_{name}_example", on_change=take, placeholder="Choose an example")
+
+
+def own_clip(key: str, label: str) -> bytes:
+    """A recording or an uploaded file, checked at once so that a bad one gets its sentence here. b"" when there is none."""
+    tabs = st.segmented_control(label, ("none", "upload", "record"), default="none", key=f"_{key}_from", required=True)
+    data = b""
+    if tabs == "upload":
+        data = controls.upload("Sound file, at most 30 s", KINDS, key=f"_{key}_file", max_mb=10)
+    elif tabs == "record":
+        recorded = st.audio_input("Record", sample_rate=16_000, key=f"_{key}_mic")
+        data = recorded.getvalue() if recorded else b""
+    if data:
+        with guard():
+            upload.decode(data)
+            return data
+    return b""
+
+
+# --- generate -----------------------------------------------------------------------------------------------------
+
+
+def generate_rail() -> GenerateRequest | None:
+    """Model, prompt, seed and the main controls; returns the request or None."""
+    model = picker.pick([c for c in picker.generators("audio") if c.request.endswith("GenerateRequest")])
+    _example("prompt", EXAMPLES)
+    values: dict[str, Any] = {"model": model, "prompt": controls.control(GenerateRequest, "prompt", wide=True)}
+    values["seed"] = controls.control(GenerateRequest, "seed")
+    values["seconds"] = controls.control(GenerateRequest, "seconds", "Seconds", high=10.0)
+    values["guidance_scale"] = controls.control(GenerateRequest, "guidance_scale", "Guidance scale")
+    values["temperature"] = controls.control(GenerateRequest, "temperature")
+    with st.expander("More"):
+        values["top_k"] = controls.control(GenerateRequest, "top_k", "Top-k", high=256)
+        values["top_p"] = controls.control(GenerateRequest, "top_p", "Top-p")
+        values["continuation"] = own_clip("go_on", "Go on from a clip") or st.session_state.get("_go_on", b"")
+        if values["continuation"]:
+            values["overlap"] = controls.control(GenerateRequest, "overlap", "Overlap heard (s)", high=4.0)
+    if st.session_state.get("_go_on"):
+        st.button("Start afresh", on_click=lambda: st.session_state.pop("_go_on"), icon=":material/restart_alt:")
+    return controls.build(GenerateRequest, **values)
+
+
+def recorded_first(key: str) -> None:
+    """On opening, a clip that the model made when it was trained stands on the stage until the first run is done."""
+    path = catalog.MODELS_DIR / "music-lm" / "recorded.flac"
+    if st.session_state.get(f"_{key}_last") is not None or not path.exists():
+        return
+    wave = upload.decode(path.read_bytes())
+    request = GenerateRequest()
+    st.session_state[f"_{key}_last"] = AudioResult(request, waveform=wave[:, None], extras={"recorded": True})
+
+
+def continue_button(result: AudioResult) -> None:
+    """Takes the result as the clip to go on from."""
+    long = len(result.waveform) / result.sample_rate > 20
+
+    def keep() -> None:
+        st.session_state["_go_on"] = provenance.encode(result, ".wav")
+
+    st.button("Continue this", on_click=keep, icon=":material/add:", disabled=long, help="The next run goes on from its last seconds.")
+
+
+def inside_generate(result: AudioResult) -> None:
+    """Tokens in the delay pattern, probabilities of one step, attention to the caption."""
+    extras = result.extras
+    if "grid" not in extras:
+        st.caption("Run the model to see its tokens.")
+        return
+    st.markdown(
+        "The sound is a grid of tokens: 50 columns a second, one row a codebook. The model writes column by column; codebook k "
+        "comes k - 1 columns late (the **delay pattern**), so that each finer token can see the coarser ones of its own frame."
+    )
+    delayed = st.toggle("As the model sees it, with the delay", value=True, key="delayed", bind="query-params")
+    st.session_state.setdefault("_known_keys", set()).add("delayed")
+    codes = extras["grid"] if delayed else extras["codes"]
+    title = "Tokens with the delay pattern" if delayed else "Tokens, delay undone"
+    st.plotly_chart(show.token_grid(codes, extras["frame_rate"], extras["size"], title, pad=delayed), key="grid")
+    if extras.get("top_tokens") is not None and extras["top_tokens"].shape[1] > 1:
+        frame = st.slider("Frame", 0, extras["top_tokens"].shape[1] - 1, min(10, extras["top_tokens"].shape[1] - 1))
+        st.plotly_chart(show.probabilities(extras, frame), key="probabilities")
+        st.plotly_chart(show.entropy(extras), key="entropy")
+        if len(extras["attention"]):
+            st.plotly_chart(show.attention(extras), key="attention")
+
+
+def measures(result: Any) -> dict[str, Any]:
+    """The row of one result in the comparison table."""
+    wave = result.waveform.mean(1)
+    seconds = len(wave) / result.sample_rate
+    tonic, mode = analysis.key(wave, result.sample_rate)
+    return {
+        "guidance": getattr(result.request, "guidance_scale", None), "temperature": getattr(result.request, "temperature", None),
+        "tempo heard (bpm)": round(analysis.tempo(wave, result.sample_rate)), "key heard": f"{tonic} {mode}",
+        "seconds": round(seconds, 2), "real-time factor": round(result.seconds / max(seconds, 1e-6), 2),
+    }  # fmt: skip
+
+
+def compare_generate(request: GenerateRequest) -> None:
+    """Guidance or temperature side by side, loudness-matched; blind mode hides which is which until the vote."""
+    blind = st.toggle("Blind listening", key="blind", bind="query-params", help="Order and settings are hidden until you vote.")
+    st.session_state.setdefault("_known_keys", set()).add("blind")
+    round_number = st.session_state.setdefault("_round", 0)
+    guidance = [1.0, 3.0, 6.0, 2.0]
+    if blind:
+        guidance = [guidance[i] for i in np.random.default_rng(round_number).permutation(4)]
+
+    def column(i: int, base: Request) -> Request | None:
+        if blind:
+            st.markdown(f"**Sound {'ABCD'[i]}**")
+            return base.replace(guidance_scale=guidance[i])
+        value = controls.control(GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=guidance[i])
+        heat = controls.control(GenerateRequest, "temperature", key=f"compare{i}_temperature")
+        return controls.build(GenerateRequest, **{**_fields(base), "guidance_scale": value, "temperature": heat})
+
+    def view(r: Any) -> None:
+        show.player(dsp.match_loudness(r.waveform.mean(1)), r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
+
+    results = comparison.compare(request, column, view, key="sound", most=4, measures=None if blind else measures)
+    if blind and results:
+        _vote(results)
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+
+
+def _vote(results: list[Any]) -> None:
+    """Vote, then reveal; the tally counts votes by guidance scale."""
+    tally = st.session_state.setdefault("_tally", {})
+    voted = st.session_state.get("_voted")
+
+    def cast(i: int) -> None:
+        scale = results[i].request.guidance_scale
+        tally[scale] = tally.get(scale, 0) + 1
+        st.session_state["_voted"] = "ABCD"[i]
+
+    def again() -> None:
+        st.session_state["_voted"] = None
+        st.session_state["_round"] += 1
+
+    with st.container(horizontal=True):
+        for i in range(len(results)):
+            st.button(f"{'ABCD'[i]} is best", key=f"_vote{i}", on_click=cast, args=(i,), disabled=voted is not None)
+        st.button("Next round", key="_vote_next", on_click=again, disabled=voted is None)
+    if voted:
+        st.markdown(f"You chose **{voted}**. " + ", ".join(f"{'ABCD'[i]}: guidance {r.request.guidance_scale:g}" for i, r in enumerate(results)))
+    if tally:
+        views.table([{"guidance scale": k, "votes": v} for k, v in sorted(tally.items())])
+
+
+FAILURES = (
+    learn.Failure("Greedy and stuck", "With top-k 1 the likeliest token wins each time: the sound freezes into a drone or a loop.",
+                  {"top_k": 1}, {"top_k": 64}, "Let it draw from 64"),
+    learn.Failure("Too hot", "At temperature 2 rare tokens are drawn that no neighbour expects: noise.", {"temperature": 2.0}, {"temperature": 1.0}),
+    learn.Failure("Too much guidance", "At guidance 10 only what the caption makes likelier remains: thin, often distorted.",
+                  {"guidance_scale": 10.0}, {"guidance_scale": 3.0}),
+    learn.Failure("Longer than it was taught", "It was trained on 4 s. After that it has never seen such positions: it drifts.",
+                  {"seconds": 10.0}, {"seconds": 4.0}, "Back to 4 s"),
+    learn.Failure("Words it never read", "Its vocabulary is the captions of its training. Other words are unknown to it.",
+                  {"prompt": "a dubstep remix of a whale"}, {"prompt": EXAMPLES[0]}),
+)  # fmt: skip
+QUESTIONS = (
+    learn.Question("Guidance at 1 means …", ("no caption is used", "the caption is used once, as it is", "the caption counts double"),
+                   "the caption is used once, as it is", "The formula is u + s (c - u): s = 1 gives c, s = 0 gives u, which ignores the caption.",
+                   {"guidance_scale": 0.0}),
+    learn.Question("Four codebooks of 256 at 50 Hz are …", ("1.6 kbit/s", "6.4 kbit/s", "51 kbit/s"), "1.6 kbit/s",
+                   "4 x 8 bits x 50 a second; a CD has 1,411 kbit/s."),
+)  # fmt: skip
+
+
+# --- codec --------------------------------------------------------------------------------------------------------
+
+
+def codec_rail() -> CodecRequest | None:
+    """The clip, the number of codebooks, the edit."""
+    names = upload.clip_names()
+    values: dict[str, Any] = {"clip": controls.control(CodecRequest, "clip", "Clip", options=names)}
+    values["upload"] = own_clip("codec", "Or your own")
+    n = values["n_codebooks"] = controls.control(CodecRequest, "n_codebooks", "Codebooks")
+    st.caption(f"Bitrate: {0.4 * n:.1f} kbit/s")
+    values["edit"] = controls.control(CodecRequest, "edit", "Edit the tokens", options=EDITS)
+    if values["edit"] != "none":
+        values["codebook"] = controls.control(CodecRequest, "codebook", "Codebook (0: all)")
+        values["start"] = controls.control(CodecRequest, "start", "From frame", high=199)
+        values["length"] = controls.control(CodecRequest, "length", "Frames", high=200)
+    if values["edit"] in ("shift", "repeat"):
+        values["amount"] = controls.control(CodecRequest, "amount", "By frames", low=-100, high=100)
+    if values["edit"] == "splice":
+        values["second"] = controls.control(CodecRequest, "second", "Spliced in", options=names)
+    return controls.build(CodecRequest, **values)
+
+
+def codec_view(r: AudioResult) -> None:
+    """Before and after, then the facts."""
+    left, right = st.columns(2)
+    with left:
+        show.player(r.extras["original"], r.sample_rate, f"o{r.request.digest()}", "the clip before the codec", tag="original", height=180)
+        views.badge("real")
+    with right:
+        show.player(r.waveform[:, 0], r.sample_rate, f"d{r.request.digest()}", "the clip decoded from its tokens", height=180)
+        views.badge("now")
+
+
+def codec_lens(r: AudioResult) -> None:
+    """The token grid after the edit, and every number of codebooks to listen to."""
+    extras = r.extras
+    st.plotly_chart(show.token_grid(extras["edited"], extras["frame_rate"], extras["size"], "Tokens after the edit"), key="codec-grid")
+    st.markdown("**One codebook more at a time.** Each codes what the ones before left over.")
+    rows = []
+    for n, wave in enumerate(extras["reconstructions"], 1):
+        st.caption(f"{n} of {len(extras['reconstructions'])} · {n * extras['kilobits'] / len(extras['edited']):.1f} kbit/s")
+        st.audio(wave, sample_rate=r.sample_rate)
+        rows.append({"codebooks": n, "kbit/s": round(n * extras["kilobits"] / len(extras["edited"]), 1),
+                     "mel distance": round(extras["mel_distances"][n - 1], 3)})  # fmt: skip
+    views.table(rows)
+
+
+# --- speech -------------------------------------------------------------------------------------------------------
+
+
+def speech_rail() -> SpeechRequest | None:
+    """Text, speed, seed; the borrowed voice's card."""
+    picker.facts(catalog.card("hibari"))
+    _example("text", SPEECH_EXAMPLES)
+    values = {"text": controls.control(SpeechRequest, "text", "Text", wide=True)}
+    values["speed"] = controls.control(SpeechRequest, "speed")
+    values["seed"] = controls.control(SpeechRequest, "seed")
+    return controls.build(SpeechRequest, **values)
+
+
+def speech_lens(r: AudioResult) -> None:
+    """When each phoneme sounds; when each sentence does."""
+    st.plotly_chart(show.timeline(r.extras), key="timeline")
+    st.caption(f"First sound after {r.extras['first_sound']:.2f} s of work. One unit of the duration predictor is 25 ms.")
+    views.table([{"sentence": s, "from (s)": round(a, 2), "to (s)": round(b, 2)} for s, a, b in r.extras["sentences"]])
