@@ -30,7 +30,7 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     # tr (S1 S2)^(1/2) is the sum of the singular values of A B^T, where S1 = A^T A and S2 = B^T B: no matrix root
     a, b = (a - a.mean(0)) / np.sqrt(len(a) - 1), (b - b.mean(0)) / np.sqrt(len(b) - 1)
     total = (a * a).sum() + (b * b).sum()
-    a, b = (np.linalg.qr(x, mode="r") if len(x) > x.shape[1] else x for x in (a, b))
+    a, b = (np.asarray(np.linalg.qr(x, mode="r")) if len(x) > x.shape[1] else x for x in (a, b))
     cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(max(gap @ gap + total - 2 * cross, 0.0))
 

@@ -85,8 +85,10 @@ VALUES = {"color": ["red", "blue"], "glasses": ["no", "yes"]}
 
 
 def reading(colors: str, glasses: str) -> dict[str, np.ndarray]:
-    return {"color": np.array([{"r": "red", "b": "blue"}[c] for c in colors]),
-            "glasses": np.array([{"n": "no", "y": "yes"}[c] for c in glasses])}
+    return {
+        "color": np.array([{"r": "red", "b": "blue"}[c] for c in colors]),
+        "glasses": np.array([{"n": "no", "y": "yes"}[c] for c in glasses]),
+    }
 
 
 def test_coverage_counts_pairs_of_values():
