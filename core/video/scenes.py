@@ -170,9 +170,20 @@ def backdrop(background: str, size: int = SIZE) -> np.ndarray:
 
 def render(scene: Scene, frames: int = FRAMES) -> np.ndarray:
     """The clip: (frames, 48, 48, 3) uint8."""
-    alpha = coverage(scene.shape, trajectory(scene, frames))[..., None]  # (T, H, W, 1)
+    path = trajectory(scene, frames)
     color = np.array(COLORS[scene.color], dtype=np.float32)
-    return np.rint(backdrop(scene.background) * (1 - alpha) + color * alpha).astype(np.uint8)
+    clip = np.repeat(backdrop(scene.background)[None], frames, axis=0)
+    # only the box around the object is drawn: four times faster
+    half = int(np.ceil(1.15 * path[:, 2].max())) + 1
+    corner = np.floor(path[:, :2]).astype(int) - half  # (T, 2) of x, y
+    inside = path.copy()
+    inside[:, :2] -= corner
+    alpha = coverage(scene.shape, inside, 2 * half + 1)[..., None]  # (T, b, b, 1)
+    for frame, (left, top), a in zip(clip, corner, alpha, strict=True):
+        ys, xs = slice(max(top, 0), top + 2 * half + 1), slice(max(left, 0), left + 2 * half + 1)
+        a = a[max(-top, 0):, max(-left, 0):][: len(frame[ys]), : frame[ys, xs].shape[1]]
+        frame[ys, xs] += (color - frame[ys, xs]) * a
+    return np.rint(clip).astype(np.uint8)
 
 
 # --- words ---------------------------------------------------------------------------------------------------
