@@ -1,0 +1,1 @@
+"""Text to image by diffusion and flow matching: loading, sampling, recording, guidance, sweeps."""

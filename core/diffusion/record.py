@@ -1,0 +1,64 @@
+"""What a run looked like inside, step by step, as plain numpy for the scrubber and the guidance views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from core.diffusion import attention
+from core.diffusion.forward import to_uint8
+from core.diffusion.load import Diffusion
+from core.diffusion.schedule import Levels
+
+
+class Recorder:
+    """Collects a run; `finish` returns, for S denoiser calls on latents (C, h, w):
+
+    times (S,), alpha (S,), sigma (S,): the noise level of each call; x, x0, eps (S, C, h, w) float32: state, predicted
+    clean latents and predicted noise after guidance; cond, uncond, weak (S, C, h, w): predicted noise of each pass,
+    where two or more ran; attention (S, L, T, h, w) float16 with layers [L names]; last (C, h, w): the final state;
+    x_pictures, x0_pictures (S, H, W, 3) uint8: both decoded by the quick decoder.
+    """
+
+    def __init__(self, levels: Levels, model: Diffusion) -> None:
+        self.levels, self.model = levels, model
+        self.pictures: list[np.ndarray] = []  # of each call (2, H, W, 3): x_t and predicted x_0
+        self.rows: list[dict[str, torch.Tensor]] = []
+        self.times: list[float] = []
+        self.maps: list[torch.Tensor] = []
+        self.layers: list[str] = []
+
+    def add(
+        self, t: float, x: torch.Tensor, x0: torch.Tensor, eps: torch.Tensor, parts: dict[str, torch.Tensor], maps: Any
+    ) -> np.ndarray:
+        """One denoiser call; returns (2, H, W, 3), x_t and predicted x_0 decoded. parts: outputs by pass."""
+        row = {"x": x, "x0": x0, "eps": eps}
+        if len(parts) > 1:
+            for name, output in parts.items():
+                row[name] = self.levels.split(output, x, t)[1]
+        self.rows.append({name: value[0].float().cpu() for name, value in row.items()})
+        self.times.append(t)
+        if maps:
+            self.layers = list(maps)
+            self.maps.append(attention.stack(maps, x.shape[-1]).half().cpu())
+        decoded = self.model.quick(torch.cat([x, x0]))  # (2, 3, H, W)
+        self.pictures.append(to_uint8(decoded.permute(0, 2, 3, 1).float().cpu().numpy()))
+        return self.pictures[-1]
+
+    def finish(self, latents: torch.Tensor) -> dict[str, Any]:
+        levels = np.array([self.levels.at(t) for t in self.times], np.float32)
+        times = np.array(self.times, np.float32)
+        record: dict[str, Any] = {"times": times, "alpha": levels[:, 0], "sigma": levels[:, 1]}
+        for name in ("x", "x0", "eps"):
+            record[name] = torch.stack([row[name] for row in self.rows]).numpy()
+        for name in ("cond", "uncond", "weak"):  # outside a guidance interval only one pass runs: it stands for both
+            if any(name in row for row in self.rows):
+                record[name] = torch.stack([row.get(name, row["eps"]) for row in self.rows]).numpy()
+        if self.maps:
+            record["attention"], record["layers"] = torch.stack(self.maps).numpy(), self.layers
+        record["last"] = latents[0].float().cpu().numpy()
+        pictures = np.stack(self.pictures)  # (S, 2, H, W, 3)
+        record["x_pictures"], record["x0_pictures"] = pictures[:, 0], pictures[:, 1]
+        return record
