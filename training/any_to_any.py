@@ -61,8 +61,10 @@ class AnyToAny(nn.Module):
         drawn = targets >= self.words.first_code
         parts = {}
         # the logits are masked by modality, as in sampling: words against words, codes against codes
-        for name, chosen, low, high in (("text", ~drawn, 0, self.words.first_code),
-                                        ("picture", drawn, self.words.first_code, self.words.size)):
+        for name, chosen, low, high in (
+            ("text", ~drawn, 0, self.words.first_code),
+            ("picture", drawn, self.words.first_code, self.words.size),
+        ):
             logits = hidden[wanted][chosen] @ table[low:high].T
             each = cross_entropy(logits, targets[chosen] - low, reduction="none") + 1e-4 * logits.logsumexp(-1) ** 2
             parts[name] = (each * share[chosen]).sum() / share[chosen].sum().clamp(min=1e-6)
@@ -80,7 +82,9 @@ class AnyToAny(nn.Module):
 @torch.no_grad()
 def encode(tokenizer: ImageTokenizer, images: np.ndarray) -> np.ndarray:
     """(N, 64, 64, 3) uint8 to codes (N, 64) int16."""
-    parts = [tokenizer.encode(to_tensor(images[i : i + 64])).flatten(1).short().numpy() for i in range(0, len(images), 64)]
+    parts = [
+        tokenizer.encode(to_tensor(images[i : i + 64])).flatten(1).short().numpy() for i in range(0, len(images), 64)
+    ]
     return np.concatenate(parts)
 
 
@@ -96,14 +100,16 @@ def edit_pairs(count: int = PAIRS, seed: int = 7, held: bool = False) -> list[tu
         name = str(rng.choice(list(chat_data.EDIT), p=(0.35, 0.35, 0.15, 0.15)))
         after, changed = dict(record), dict(options)
         if name == "glasses":
-            if "accessoriesProbability" not in spec.get("probability", {}).values() and \
-                    "glassesProbability" not in spec.get("probability", {}).values():
+            if (
+                "accessoriesProbability" not in spec.get("probability", {}).values()
+                and "glassesProbability" not in spec.get("probability", {}).values()
+            ):
                 continue
             after["glasses"] = not record["glasses"]
             changed[spec["probability"]["glasses"]] = 100 if after["glasses"] else 0
             changed |= spec["glasses"][0] if after["glasses"] else {}
         elif name == "hair_color":
-            if record["hair"] == "bald" or record["hair_color"] == "black" or "none" == record["hair_color"]:
+            if record["hair"] == "bald" or record["hair_color"] == "black" or record["hair_color"] == "none":
                 continue  # black cuts of one style exist in black only
             after[name] = str(rng.choice([c for c in portraits.HAIR_COLORS if c not in (record[name], "black")]))
             changed |= {key: [portraits.HAIR_COLORS[after[name]]] for key in spec["hair_color"]}
@@ -132,8 +138,12 @@ def prepared(tokenizer: ImageTokenizer) -> dict[str, Any]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         before, after = render_pairs(pairs)
-        np.savez(path, train=encode(tokenizer, portraits.load("train", 64)[0]), before=encode(tokenizer, before),
-                 after=encode(tokenizer, after))
+        np.savez(
+            path,
+            train=encode(tokenizer, portraits.load("train", 64)[0]),
+            before=encode(tokenizer, before),
+            after=encode(tokenizer, after),
+        )
     return {**np.load(path), "pairs": pairs}
 
 
@@ -171,7 +181,9 @@ def main() -> None:
                 talk = chat_data.edit(name, value, data["before"][j], data["after"][j], rng)
             rows.append(chat_data.rows(talk, words))
         parts = model.losses(*pad(rows))
-        run.update(parts["text"] + 0.3 * parts["picture"], **{name: float(part.detach()) for name, part in parts.items()})
+        run.update(
+            parts["text"] + 0.3 * parts["picture"], **{name: float(part.detach()) for name, part in parts.items()}
+        )
         if run.due("sheet", 3.0):
             run.sheet(samples(run.ema.merged(), tokenizer, words))
     size = publish(FOLDER, _=run.ema.merged())
@@ -188,14 +200,15 @@ def samples(model: Any, tokenizer: ImageTokenizer, words: Vocabulary) -> np.ndar
     rows = []
     for record in records[:16]:
         wish = chat_data.pick(chat_data.DRAW, rng).format(chat_data.description(record))
-        rows.append(chat_data.rows([("user", [wish]), ("bot", [])], words)[0][:-1] + [PICTURE])
+        rows.append([*chat_data.rows([("user", [wish]), ("bot", [])], words)[0][:-1], PICTURE])
     codes = draw_codes(model, rows, words, noise, temperature=0.8)
     return to_uint8(tokenizer.decode(codes.view(-1, 8, 8)))
 
 
 @torch.no_grad()
-def draw_codes(model: Any, rows: list[list[int]], words: Vocabulary, noise: torch.Generator,
-               temperature: float) -> torch.Tensor:
+def draw_codes(
+    model: Any, rows: list[list[int]], words: Vocabulary, noise: torch.Generator, temperature: float
+) -> torch.Tensor:
     """64 codes (N, 64) after each row of ids, which ends with <picture>; rows of one length share a batch."""
     result = torch.zeros(len(rows), 64, dtype=torch.long)
     for length in sorted({len(r) for r in rows}):

@@ -23,41 +23,112 @@ MOUTH = {"smile": "smiling", "laugh": "laughing", "neutral": "straight", "sad": 
 VALUES = {name: [v for v in portraits.ATTRIBUTES[name] if v != "none"] for name in SLOTS}
 
 ASK = {
-    "hair_color": ("what colour is the hair", "which colour does the hair have", "hair colour", "what is the hair color",
-                   "tell me the colour of the hair", "what color of hair does the person have"),
-    "hair": ("what is the hair cut", "which haircut is it", "how is the hair cut", "what kind of hair is it",
-             "what haircut does the person have", "tell me the hair cut"),
-    "skin_color": ("what colour is the skin", "skin colour", "which skin tone is it", "what is the skin tone",
-                   "how dark is the skin", "what skin colour does the person have"),
-    "background": ("what colour is the background", "background colour", "which colour is behind the person",
-                   "what is the background", "what is behind the face", "what colour does the background have"),
-    "style": ("what style is it", "in which style is it drawn", "what is the drawing style", "which style is this",
-              "how is it drawn", "what style is the picture in"),
-    "mouth": ("what is the mood", "how is the mouth", "how does the person feel", "what is the person's mouth like",
-              "describe the mouth", "what mood is the person in"),
-    "glasses": ("does the person wear glasses", "are there glasses", "is the person wearing glasses", "any glasses",
-                "does the face have glasses", "do you see glasses"),
-    "beard": ("does the person have a beard", "is there a beard", "is the person bearded", "any beard",
-              "does the face have a beard", "do you see a beard"),
+    "hair_color": (
+        "what colour is the hair",
+        "which colour does the hair have",
+        "hair colour",
+        "what is the hair color",
+        "tell me the colour of the hair",
+        "what color of hair does the person have",
+    ),
+    "hair": (
+        "what is the hair cut",
+        "which haircut is it",
+        "how is the hair cut",
+        "what kind of hair is it",
+        "what haircut does the person have",
+        "tell me the hair cut",
+    ),
+    "skin_color": (
+        "what colour is the skin",
+        "skin colour",
+        "which skin tone is it",
+        "what is the skin tone",
+        "how dark is the skin",
+        "what skin colour does the person have",
+    ),
+    "background": (
+        "what colour is the background",
+        "background colour",
+        "which colour is behind the person",
+        "what is the background",
+        "what is behind the face",
+        "what colour does the background have",
+    ),
+    "style": (
+        "what style is it",
+        "in which style is it drawn",
+        "what is the drawing style",
+        "which style is this",
+        "how is it drawn",
+        "what style is the picture in",
+    ),
+    "mouth": (
+        "what is the mood",
+        "how is the mouth",
+        "how does the person feel",
+        "what is the person's mouth like",
+        "describe the mouth",
+        "what mood is the person in",
+    ),
+    "glasses": (
+        "does the person wear glasses",
+        "are there glasses",
+        "is the person wearing glasses",
+        "any glasses",
+        "does the face have glasses",
+        "do you see glasses",
+    ),
+    "beard": (
+        "does the person have a beard",
+        "is there a beard",
+        "is the person bearded",
+        "any beard",
+        "does the face have a beard",
+        "do you see a beard",
+    ),
 }
-CHECK = {"hair_color": ("is the hair {}", "does the person have {} hair", "is it true that the hair is {}"),
-         "hair": ("is the hair cut {}", "is the haircut {}", "is it true that the hair cut is {}"),
-         "skin_color": ("is the skin {}", "does the person have {} skin", "is it true that the skin is {}"),
-         "background": ("is the background {}", "is there a {} background", "is it true that the background is {}"),
-         "style": ("is the style {}", "is it drawn in {} style", "is it true that the style is {}"),
-         "mouth": ("is the mouth {}", "is the person's mouth {}", "is it true that the mouth is {}")}
-EITHER = {"hair_color": "hair", "hair": "hair cut", "skin_color": "skin", "background": "background", "style": "style",
-          "mouth": "mouth"}
-DESCRIBE = ("describe the picture", "describe this face", "what do you see", "tell me about the picture", "caption it",
-            "describe the portrait", "what is in the picture")
+CHECK = {
+    "hair_color": ("is the hair {}", "does the person have {} hair", "is it true that the hair is {}"),
+    "hair": ("is the hair cut {}", "is the haircut {}", "is it true that the hair cut is {}"),
+    "skin_color": ("is the skin {}", "does the person have {} skin", "is it true that the skin is {}"),
+    "background": ("is the background {}", "is there a {} background", "is it true that the background is {}"),
+    "style": ("is the style {}", "is it drawn in {} style", "is it true that the style is {}"),
+    "mouth": ("is the mouth {}", "is the person's mouth {}", "is it true that the mouth is {}"),
+}
+EITHER = {
+    "hair_color": "hair",
+    "hair": "hair cut",
+    "skin_color": "skin",
+    "background": "background",
+    "style": "style",
+    "mouth": "mouth",
+}
+DESCRIBE = (
+    "describe the picture",
+    "describe this face",
+    "what do you see",
+    "tell me about the picture",
+    "caption it",
+    "describe the portrait",
+    "what is in the picture",
+)
 DRAW = ("draw {}", "draw me {}", "paint {}", "make a picture of {}", "please draw {}", "show me {}", "can you draw {}")
 ANYONE = ("a face", "a person", "someone", "a portrait")
-EDIT = {"background": ("make the background {}", "change the background to {}", "same person, {} background",
-                       "now with a {} background"),
-        "hair_color": ("make the hair {}", "change the hair to {}", "same person, {} hair", "now with {} hair"),
-        "glasses": (("add glasses", "put on glasses", "same person, with glasses", "now with glasses"),
-                    ("remove the glasses", "take off the glasses", "same person, without glasses", "now without glasses")),
-        "mouth": ("make the mouth {}", "change the mouth to {}", "same person, {} mouth", "now with a {} mouth")}
+EDIT = {
+    "background": (
+        "make the background {}",
+        "change the background to {}",
+        "same person, {} background",
+        "now with a {} background",
+    ),
+    "hair_color": ("make the hair {}", "change the hair to {}", "same person, {} hair", "now with {} hair"),
+    "glasses": (
+        ("add glasses", "put on glasses", "same person, with glasses", "now with glasses"),
+        ("remove the glasses", "take off the glasses", "same person, without glasses", "now without glasses"),
+    ),
+    "mouth": ("make the mouth {}", "change the mouth to {}", "same person, {} mouth", "now with a {} mouth"),
+}
 HELLO = ("hello", "hi", "hey", "good morning", "hi there", "good day")
 WHO = ("who are you", "what are you", "what can you do", "help", "what do you know", "how can you help me")
 
@@ -67,21 +138,59 @@ BLIND_ANSWER = "I see no picture yet: add one, or ask me to draw a face."
 FAR_ANSWER = "I only know drawn faces, so I cannot answer that."
 FAR_DRAW_ANSWER = "I can only draw faces."
 
-TOPICS = tuple("""dog cat car tree house river city france germany china history music guitar football weather rain snow
-sun moon stars ocean fish bird horse bread cheese coffee pizza money bank law war king president book poem novel physics
-chemistry atom energy engine train plane ship computer phone internet python java algebra number theory medicine doctor
-virus heart brain sleep dream love friend school teacher exam holiday beach mountain forest fire water ice stone gold
-iron glass paper pencil window garden flower rose apple banana orange juice tea sugar salt rice soup""".split())
-FAR_TOPICS = tuple("""elephant volcano japan piano tennis storm galaxy whale sandwich lawyer empire opera magnet rocket
-keyboard geometry hospital philosophy airport desert diamond carpet tulip cherry pepper wolf spain trumpet cricket desk
-""".split())
-FAR = ("what is the capital of {}", "who invented the {}", "how do i cook {}", "tell me a story about a {}",
-       "how many {}s are there", "what is a {}", "explain {} to me", "where can i buy a {}", "how does a {} work",
-       "what is the price of {}", "who was the first {}", "write a poem about {}", "is {} good for me", "why is the {} so big",
-       "what do you think about {}", "can you help me with {}", "when was {} born", "translate {} into german",
-       "what is 3 times 7", "how old is the person", "what is the name of the person", "is there a {} in the picture",
-       "what is the weather today", "where does the person live", "what time is it", "how tall is the person",
-       "what is the best {} in the world", "do you like {}", "show me the way to {}")
+# fmt: off
+TOPICS = (
+    "dog", "cat", "car", "tree", "house", "river", "city", "france", "germany", "china", "history",
+    "music", "guitar", "football", "weather", "rain", "snow", "sun", "moon", "stars", "ocean",
+    "fish", "bird", "horse", "bread", "cheese", "coffee", "pizza", "money", "bank", "law", "war",
+    "king", "president", "book", "poem", "novel", "physics", "chemistry", "atom", "energy",
+    "engine", "train", "plane", "ship", "computer", "phone", "internet", "python", "java",
+    "algebra", "number", "theory", "medicine", "doctor", "virus", "heart", "brain", "sleep",
+    "dream", "love", "friend", "school", "teacher", "exam", "holiday", "beach", "mountain",
+    "forest", "fire", "water", "ice", "stone", "gold", "iron", "glass", "paper", "pencil", "window",
+    "garden", "flower", "rose", "apple", "banana", "orange", "juice", "tea", "sugar", "salt",
+    "rice", "soup",
+)
+# fmt: on
+# fmt: off
+FAR_TOPICS = (
+    "elephant", "volcano", "japan", "piano", "tennis", "storm", "galaxy", "whale", "sandwich",
+    "lawyer", "empire", "opera", "magnet", "rocket", "keyboard", "geometry", "hospital",
+    "philosophy", "airport", "desert", "diamond", "carpet", "tulip", "cherry", "pepper", "wolf",
+    "spain", "trumpet", "cricket", "desk",
+)
+# fmt: on
+FAR = (
+    "what is the capital of {}",
+    "who invented the {}",
+    "how do i cook {}",
+    "tell me a story about a {}",
+    "how many {}s are there",
+    "what is a {}",
+    "explain {} to me",
+    "where can i buy a {}",
+    "how does a {} work",
+    "what is the price of {}",
+    "who was the first {}",
+    "write a poem about {}",
+    "is {} good for me",
+    "why is the {} so big",
+    "what do you think about {}",
+    "can you help me with {}",
+    "when was {} born",
+    "translate {} into german",
+    "what is 3 times 7",
+    "how old is the person",
+    "what is the name of the person",
+    "is there a {} in the picture",
+    "what is the weather today",
+    "where does the person live",
+    "what time is it",
+    "how tall is the person",
+    "what is the best {} in the world",
+    "do you like {}",
+    "show me the way to {}",
+)
 FAR_DRAWN = ("a {}", "a {} and a {}", "a big {}", "a red {}", "a {} on a {}", "a blue {}", "two {}s", "a small {}")
 
 
@@ -99,15 +208,22 @@ def fact(name: str, record: dict[str, Any]) -> list[Any]:
         return [f"There {'are' if name == 'glasses' else 'is'}", (f" {noun if value else none}", 1.0)]
     if name in ("hair", "hair_color") and record["hair"] == "bald":
         return ["The", (" head is bald", 1.0)]
-    head = {"hair_color": "The hair", "hair": "The hair cut", "skin_color": "The skin", "background": "The background",
-            "style": "The style", "mouth": "The mouth"}[name]
+    head = {
+        "hair_color": "The hair",
+        "hair": "The hair cut",
+        "skin_color": "The skin",
+        "background": "The background",
+        "style": "The style",
+        "mouth": "The mouth",
+    }[name]
     first, rest = head[:3], head[3:]
     mark = 1.0 if name in ("hair", "hair_color") else 0.3  # here "hair" or "head" is a fact
     return [first, (rest + " is", mark), (f" {said(name, value)}", 1.0)]
 
 
-def question(kind: str, record: dict[str, Any], rng: np.random.Generator, held: bool = False,
-             about: str = "") -> tuple[str, list[Any]]:
+def question(
+    kind: str, record: dict[str, Any], rng: np.random.Generator, held: bool = False, about: str = ""
+) -> tuple[str, list[Any]]:
     """A question of one of KINDS and its answer; `about`: the attribute of a yes/no or either-or question."""
     if kind in SLOTS:
         end = (", so yes." if record[kind] else ", so no.") if kind in ("glasses", "beard") else "."
@@ -159,7 +275,7 @@ def pick(options: tuple[str, ...], rng: np.random.Generator, held: bool = False,
 
 
 def a(words: str) -> str:
-    """"a pink bob", "an orange background"."""
+    """ "a pink bob", "an orange background"."""
     return ("an " if words[0] in "aeio" else "a ") + words
 
 
@@ -241,8 +357,12 @@ def edit(name: str, value: Any, before: Any, after: Any, rng: np.random.Generato
     words = asked(wish(name, value, rng), rng)
     if rng.random() < 0.5:
         return [("user", [before, words]), ("bot", [after])]
-    return [("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]), ("bot", [(before, 0.0)]), ("user", [words]),
-            ("bot", [after])]
+    return [
+        ("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]),
+        ("bot", [(before, 0.0)]),
+        ("user", [words]),
+        ("bot", [after]),
+    ]
 
 
 def picture_ids(codes: Any, words: Vocabulary) -> list[int]:
@@ -286,9 +406,19 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
     rng, seen = np.random.default_rng(1), Counter()
     for i in range(count):
         record = portraits.draw(i, 5)[0]
-        texts = [drawing(record, rng), description(record).replace("a face", "A face", 1), HELLO_ANSWER, WHO_ANSWER,
-                 BLIND_ANSWER, FAR_ANSWER, FAR_DRAW_ANSWER, pick(FAR, rng).replace("{}", "?"), pick(HELLO, rng),
-                 pick(WHO, rng), pick(DESCRIBE, rng)]
+        texts = [
+            drawing(record, rng),
+            description(record).replace("a face", "A face", 1),
+            HELLO_ANSWER,
+            WHO_ANSWER,
+            BLIND_ANSWER,
+            FAR_ANSWER,
+            FAR_DRAW_ANSWER,
+            pick(FAR, rng).replace("{}", "?"),
+            pick(HELLO, rng),
+            pick(WHO, rng),
+            pick(DESCRIBE, rng),
+        ]
         for kind in KINDS:
             words, answer = question(kind, record, rng)
             texts += [words, *(part if isinstance(part, str) else part[0] for part in answer)]

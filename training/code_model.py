@@ -27,10 +27,22 @@ def decoder(size: int, width: int, layers: int, heads: int, context: int) -> Any
     """A random Qwen3ForCausalLM with tied embeddings, of `size` tokens."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    config = Qwen3Config(vocab_size=size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
-                         num_attention_heads=heads, num_key_value_heads=heads, head_dim=width // heads,
-                         max_position_embeddings=context, tie_word_embeddings=True, initializer_range=0.03,
-                         bos_token_id=START, eos_token_id=END, pad_token_id=PAD, use_cache=True)
+    config = Qwen3Config(
+        vocab_size=size,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=width // heads,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        initializer_range=0.03,
+        bos_token_id=START,
+        eos_token_id=END,
+        pad_token_id=PAD,
+        use_cache=True,
+    )
     return Qwen3ForCausalLM(config)
 
 

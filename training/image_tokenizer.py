@@ -27,6 +27,7 @@ NAMES = list(portraits.ATTRIBUTES)
 
 def labels(records: list[dict[str, Any]]) -> torch.Tensor:
     """(N, 8) indices of each record's attribute values."""
+
     def index(record: dict[str, Any], name: str) -> int:
         value = record[name]
         return int(value) if isinstance(value, bool) else portraits.ATTRIBUTES[name].index(value)

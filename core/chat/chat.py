@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from core.chat.image_tokenizer import ImageTokenizer
     from core.pipeline import Control
 
-READ, WRITTEN = 200, 150  # ids of the conversation that are read (dialogues of training are this long); ids of one answer
+READ, WRITTEN = (
+    200,
+    150,
+)  # ids of the conversation that are read (dialogues of training are this long); ids of one answer
 CELLS = 64
 
 
@@ -43,8 +46,13 @@ class ChatRequest(Request):
     picture_temperature: float = number(0.8, 0.0, 2.0, help="Of picture codes.")
     top_k: int = integer(0, 0, 500, help="Keep only the k likeliest tokens; 0 keeps all.")
     top_p: float = number(0.95, 0.05, 1.0, help="Keep the likeliest tokens that reach this probability together.")
-    guidance_scale: float = number(1.5, 1.0, 5.0, step=0.25, help="Drawings from words: how far to push away from "
-                                   "“draw a face”. 1 is off. Edits are not guided.")
+    guidance_scale: float = number(
+        1.5,
+        1.0,
+        5.0,
+        step=0.25,
+        help="Drawings from words: how far to push away from “draw a face”. 1 is off. Edits are not guided.",
+    )
     seed: int = seed_field()
 
     def check(self) -> None:
@@ -53,13 +61,21 @@ class ChatRequest(Request):
         for turn in self.conversation:
             role, text, picture = turn if isinstance(turn, tuple) and len(turn) == 3 else (None, None, None)
             if role not in ("user", "bot") or not isinstance(text, str) or not isinstance(picture, (bytes, tuple)):
-                raise BadRequest("A turn is (“user” or “bot”, text, picture bytes or 64 codes); check the conversation.")
+                raise BadRequest(
+                    "A turn is (“user” or “bot”, text, picture bytes or 64 codes); check the conversation."
+                )
             if len(text) > 4000:
                 raise BadRequest(f"A turn has {len(text):,} characters; shorten it to 4,000 or fewer.")
-            if isinstance(picture, tuple) and picture and (
-                    len(picture) != CELLS or not all(isinstance(c, int) and 0 <= c < 1000 for c in picture)):
+            if (
+                isinstance(picture, tuple)
+                and picture
+                and (len(picture) != CELLS or not all(isinstance(c, int) and 0 <= c < 1000 for c in picture))
+            ):
                 raise BadRequest("A picture is 64 codes from 0 to 999; check the conversation.")
-        if not all(isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in self.start) or len(self.start) > WRITTEN:
+        if (
+            not all(isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in self.start)
+            or len(self.start) > WRITTEN
+        ):
             raise BadRequest(f"start is a list of at most {WRITTEN} token ids.")
 
     def models(self) -> tuple[str, ...]:
@@ -102,7 +118,7 @@ def from_codes(codes: tuple[int, ...] | list[int], tokenizer: ImageTokenizer) ->
         x = tokenizer.decode(full)[0].permute(1, 2, 0)
     picture = ((x + 1) * 127.5).round().byte().numpy()
     cells = picture.reshape(8, 8, 8, 8, 3).transpose(0, 2, 1, 3, 4).reshape(CELLS, 8, 8, 3).copy()
-    cells[len(codes):] = 160
+    cells[len(codes) :] = 160
     return cells.reshape(8, 8, 8, 8, 3).transpose(0, 2, 1, 3, 4).reshape(64, 64, 3)
 
 
@@ -162,11 +178,13 @@ def allowed_next(written: list[int], words: Vocabulary) -> Any:
 
 
 # 3. The answer, token by token
-def generate(request: ChatRequest, control: Control, model: Decoder, tokenizer: ImageTokenizer) -> Iterator[Step | Result]:
+def generate(
+    request: ChatRequest, control: Control, model: Decoder, tokenizer: ImageTokenizer
+) -> Iterator[Step | Result]:
     """Yield a Step a token (data: see core.chat.sampling.described, and "attention" (T,) for words), last a TextResult.
 
-    The result's extras: context (ids), tokens (the steps' data), codes (64 or none), picture ((64, 64, 3) uint8 or None),
-    first_token and tokens_per_second.
+    The result's extras: context (ids), tokens (the steps' data), codes (64 or none), picture ((64, 64, 3) uint8 or
+    None), first_token and tokens_per_second.
     """
     import torch
 
@@ -175,8 +193,10 @@ def generate(request: ChatRequest, control: Control, model: Decoder, tokenizer: 
 
     words = model.words
     started = time.perf_counter()
-    turns = [(role, text, to_codes(read_picture(p), tokenizer) if isinstance(p, bytes) and p else tuple(p))
-             for role, text, p in request.conversation]
+    turns = [
+        (role, text, to_codes(read_picture(p), tokenizer) if isinstance(p, bytes) and p else tuple(p))
+        for role, text, p in request.conversation
+    ]
     ids = context(turns, words)
     if any(i >= words.size for i in request.start):
         raise BadRequest(f"start holds a token id above {words.size - 1}; take the ids from the token view.")
@@ -184,7 +204,7 @@ def generate(request: ChatRequest, control: Control, model: Decoder, tokenizer: 
     plain = [START, USER, *words.encode("draw a face"), BOT]
     memory, free = Memory(), Memory()
     noise = torch.Generator().manual_seed(request.seed)
-    logits, _ = model.read(ids, memory)
+    logits, seen = model.read(ids, memory, look=True)
     base = None
     written: list[int] = []
     tokens: list[dict[str, Any]] = []
@@ -198,27 +218,30 @@ def generate(request: ChatRequest, control: Control, model: Decoder, tokenizer: 
                 calls += 1
             logits = base + request.guidance_scale * (logits - base)
         heat = request.picture_temperature if drawing else request.temperature
-        token, probabilities, kept = choose(logits, mask, temperature=heat, top_k=request.top_k, top_p=request.top_p,
-                                            noise=noise)
+        token, probabilities, kept = choose(
+            logits, mask, temperature=heat, top_k=request.top_k, top_p=request.top_p, noise=noise
+        )
         if len(written) < len(request.start):
             token = request.start[len(written)]
             if not mask[token]:
-                raise BadRequest("start breaks the grammar of an answer at token "
-                                 f"{len(written) + 1}; take the ids from the token view.")
+                raise BadRequest(
+                    "start breaks the grammar of an answer at token "
+                    f"{len(written) + 1}; take the ids from the token view."
+                )
         first_token = first_token or time.perf_counter() - started
         forced = int(mask.sum()) == 1
         data = described(token, probabilities, kept, words, forced=forced)
+        if seen is not None:  # what the model looked at when it chose this token: mean of layers and heads
+            data["attention"] = seen.mean((0, 1)).numpy().astype(np.float16)  # (T,)
         written.append(token)
         if token == END:
             tokens.append(data)
             break
-        logits, seen = model.read([token], memory, look=not drawing)
+        logits, seen = model.read([token], memory, look=PICTURE not in written)
         calls += 1
         if base is not None:
             base, _ = model.read([token], free)
             calls += 1
-        if seen is not None:
-            data["attention"] = seen.mean((0, 1)).numpy().astype(np.float16)  # (T,) mean of layers and heads
         tokens.append(data)
         codes = [t - words.first_code for t in written if t >= words.first_code]
         if codes and (len(codes) % 4 == 0 or len(codes) == CELLS) and token >= words.first_code:
@@ -228,8 +251,20 @@ def generate(request: ChatRequest, control: Control, model: Decoder, tokenizer: 
     if codes and len(codes) < CELLS:
         picture = from_codes(codes, tokenizer)
     spent = time.perf_counter() - started
-    yield TextResult(request, steps_run=len(written), seconds=spent, model_calls=calls, text=words.decode(written),
-                     complete=bool(written) and written[-1] == END,
-                     extras={"context": ids, "tokens": tokens, "codes": codes if len(codes) == CELLS else (),
-                             "picture": picture, "first_token": first_token, "guided": guided and PICTURE in written,
-                             "tokens_per_second": len(written) / max(spent, 1e-6)})
+    yield TextResult(
+        request,
+        steps_run=len(written),
+        seconds=spent,
+        model_calls=calls,
+        text=words.decode(written),
+        complete=bool(written) and written[-1] == END,
+        extras={
+            "context": ids,
+            "tokens": tokens,
+            "codes": codes if len(codes) == CELLS else (),
+            "picture": picture,
+            "first_token": first_token,
+            "guided": guided and PICTURE in written,
+            "tokens_per_second": len(written) / max(spent, 1e-6),
+        },
+    )

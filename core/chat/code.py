@@ -38,7 +38,10 @@ class CodeRequest(Request):
     def check(self) -> None:
         if not self.prompt.strip():
             raise BadRequest("There is no prompt; write a def line and a docstring.")
-        if not all(isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in self.start) or len(self.start) > 120:
+        if (
+            not all(isinstance(i, int) and not isinstance(i, bool) and i >= 0 for i in self.start)
+            or len(self.start) > 120
+        ):
             raise BadRequest("start is a list of at most 120 token ids.")
 
 
@@ -75,8 +78,9 @@ def generate(request: CodeRequest, control: Control, model: Decoder) -> Iterator
     tokens: list[dict[str, Any]] = []
     first_token = 0.0
     while len(written) < min(request.max_new_tokens, room) and not control.stopped:
-        token, probabilities, kept = choose(logits, allowed, temperature=request.temperature, top_k=request.top_k,
-                                            top_p=request.top_p, noise=noise)
+        token, probabilities, kept = choose(
+            logits, allowed, temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, noise=noise
+        )
         if len(written) < len(request.start):
             token = request.start[len(written)]
             if token >= words.size or not allowed[token]:
@@ -90,7 +94,18 @@ def generate(request: CodeRequest, control: Control, model: Decoder) -> Iterator
         logits, _ = model.read([token], memory)
     body = words.decode(written)
     spent = time.perf_counter() - started
-    yield TextResult(request, steps_run=len(written), seconds=spent, model_calls=len(written), text=body,
-                     complete=bool(written) and written[-1] == END,
-                     extras={"context": ids, "tokens": tokens, "code": prompt + body, "first_token": first_token,
-                             "tokens_per_second": len(written) / max(spent, 1e-6)})
+    yield TextResult(
+        request,
+        steps_run=len(written),
+        seconds=spent,
+        model_calls=len(written),
+        text=body,
+        complete=bool(written) and written[-1] == END,
+        extras={
+            "context": ids,
+            "tokens": tokens,
+            "code": prompt + body,
+            "first_token": first_token,
+            "tokens_per_second": len(written) / max(spent, 1e-6),
+        },
+    )

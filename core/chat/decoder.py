@@ -47,12 +47,25 @@ class Decoder:
         self.norm = weights["model.norm.weight"]
         self.blocks = []
         for i in range(self.layers):
-            w = {k.removeprefix(f"model.layers.{i}."): v for k, v in weights.items() if k.startswith(f"model.layers.{i}.")}
+            w = {
+                k.removeprefix(f"model.layers.{i}."): v
+                for k, v in weights.items()
+                if k.startswith(f"model.layers.{i}.")
+            }
             qkv = torch.cat([w[f"self_attn.{n}_proj.weight"] for n in "qkv"])
             gate_up = torch.cat([w["mlp.gate_proj.weight"], w["mlp.up_proj.weight"]])
-            self.blocks.append((w["input_layernorm.weight"], qkv, w["self_attn.q_norm.weight"],
-                                w["self_attn.k_norm.weight"], w["self_attn.o_proj.weight"],
-                                w["post_attention_layernorm.weight"], gate_up, w["mlp.down_proj.weight"]))
+            self.blocks.append(
+                (
+                    w["input_layernorm.weight"],
+                    qkv,
+                    w["self_attn.q_norm.weight"],
+                    w["self_attn.k_norm.weight"],
+                    w["self_attn.o_proj.weight"],
+                    w["post_attention_layernorm.weight"],
+                    gate_up,
+                    w["mlp.down_proj.weight"],
+                )
+            )
 
     @property
     def parameters(self) -> int:

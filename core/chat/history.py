@@ -76,14 +76,17 @@ class History:
 
     def to_json(self) -> str:
         """The whole tree."""
+
         def plain(turn: Turn) -> dict[str, Any]:
             picture: Any = list(turn.picture)
             if isinstance(turn.picture, bytes):
                 picture = base64.b64encode(turn.picture).decode()
             return {**turn.__dict__, "picture": picture}
 
-        return json.dumps({"format": "generative-lab-chat", "version": 1, "leaf": self.leaf,
-                           "turns": [plain(t) for t in self.turns]}, indent=1)
+        return json.dumps(
+            {"format": "generative-lab-chat", "version": 1, "leaf": self.leaf, "turns": [plain(t) for t in self.turns]},
+            indent=1,
+        )
 
     @classmethod
     def from_json(cls, data: bytes | str) -> History:

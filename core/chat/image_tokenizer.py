@@ -75,13 +75,26 @@ class ImageTokenizer(nn.Module):
         fine = width // 2
         self.quantizer = Quantizer()
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(8), nn.Conv2d(192, width, 3, padding=1),  # (B, width, 8, 8)
-            *(Block(width) for _ in range(blocks - 1)), nn.GroupNorm(8, width), nn.Conv2d(width, len(LEVELS), 1))
+            nn.PixelUnshuffle(8),
+            nn.Conv2d(192, width, 3, padding=1),  # (B, width, 8, 8)
+            *(Block(width) for _ in range(blocks - 1)),
+            nn.GroupNorm(8, width),
+            nn.Conv2d(width, len(LEVELS), 1),
+        )
         self.decoder = nn.Sequential(
-            nn.Conv2d(len(LEVELS), width, 3, padding=1), *(Block(width) for _ in range(blocks)),
-            nn.Conv2d(width, 4 * fine, 1), nn.PixelShuffle(2),  # (B, fine, 16, 16)
-            Block(fine), Block(fine), nn.GroupNorm(8, fine), nn.Conv2d(fine, 128, 1), nn.PixelShuffle(2), nn.GELU(),
-            nn.Conv2d(32, 12, 3, padding=1), nn.PixelShuffle(2))  # (B, 3, 64, 64)
+            nn.Conv2d(len(LEVELS), width, 3, padding=1),
+            *(Block(width) for _ in range(blocks)),
+            nn.Conv2d(width, 4 * fine, 1),
+            nn.PixelShuffle(2),  # (B, fine, 16, 16)
+            Block(fine),
+            Block(fine),
+            nn.GroupNorm(8, fine),
+            nn.Conv2d(fine, 128, 1),
+            nn.PixelShuffle(2),
+            nn.GELU(),
+            nn.Conv2d(32, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )  # (B, 3, 64, 64)
 
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, 3, 64, 64) in [-1, 1] to codes (B, 8, 8)."""

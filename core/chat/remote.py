@@ -117,28 +117,41 @@ def messages(conversation: tuple) -> list[dict[str, Any]]:
             read_picture(picture)
             kind = {b"\x89P": "png", b"\xff\xd8": "jpeg", b"RI": "webp"}.get(picture[:2], "png")
             link = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-            out.append({"role": "user", "content": [{"type": "text", "text": words},
-                                                    {"type": "image_url", "image_url": {"url": link}}]})
+            out.append(
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": words}, {"type": "image_url", "image_url": {"url": link}}],
+                }
+            )
         else:
             out.append({"role": "user", "content": words})
     return out
 
 
 def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result]:
-    """Yield a Step a piece of text, last a TextResult; a fault keeps the partial text and is named in extras["fault"]."""
+    """Yield a Step a piece of text, last a TextResult; a fault keeps the partial text and stands in extras["fault"]."""
     import httpx2
     import openai
 
     started = time.perf_counter()
     client = openai.OpenAI(
-        base_url=request.base_url, api_key=_keys.get(request.key) or "none", max_retries=RETRIES,
-        timeout=httpx2.Timeout(request.silence, connect=min(CONNECT_SECONDS, request.silence)))
+        base_url=request.base_url,
+        api_key=_keys.get(request.key) or "none",
+        max_retries=RETRIES,
+        timeout=httpx2.Timeout(request.silence, connect=min(CONNECT_SECONDS, request.silence)),
+    )
     pieces: list[str] = []
     fault, first, ended = "", 0.0, False
     try:
         stream = client.chat.completions.create(
-            model=request.name, messages=messages(request.conversation), stream=True,  # type: ignore[arg-type]
-            temperature=request.temperature, top_p=request.top_p, max_tokens=request.max_tokens, seed=request.seed)
+            model=request.name,
+            messages=messages(request.conversation),
+            stream=True,  # type: ignore[arg-type]
+            temperature=request.temperature,
+            top_p=request.top_p,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+        )
         with stream:
             for chunk in stream:
                 if control.stopped:
@@ -160,10 +173,20 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     finally:
         client.close()
     spent = time.perf_counter() - started
-    yield TextResult(request, steps_run=len(pieces), seconds=spent, model_calls=1, text="".join(pieces),
-                     complete=not fault and not control.stopped,
-                     extras={"fault": fault, "first_token": first, "tokens": [],
-                             "tokens_per_second": len(pieces) / max(spent, 1e-6)})
+    yield TextResult(
+        request,
+        steps_run=len(pieces),
+        seconds=spent,
+        model_calls=1,
+        text="".join(pieces),
+        complete=not fault and not control.stopped,
+        extras={
+            "fault": fault,
+            "first_token": first,
+            "tokens": [],
+            "tokens_per_second": len(pieces) / max(spent, 1e-6),
+        },
+    )
 
 
 def sentence(error: Exception) -> str:
@@ -175,20 +198,29 @@ def sentence(error: Exception) -> str:
     if isinstance(error, openai.APIConnectionError):
         return "The endpoint cannot be reached; check that it runs and that the address is right."
     if isinstance(error, openai.APIStatusError):
-        known = {400: "does not accept this request (400); check the model's name and whether it takes pictures.",
-                 401: "refuses the key (401); enter a valid one.",
-                 403: "forbids this (403); check what the key may do.",
-                 404: "knows no such model or path (404); check the address and the model's name.",
-                 429: "has had too many requests (429); wait a minute and press Again."}
+        known = {
+            400: "does not accept this request (400); check the model's name and whether it takes pictures.",
+            401: "refuses the key (401); enter a valid one.",
+            403: "forbids this (403); check what the key may do.",
+            404: "knows no such model or path (404); check the address and the model's name.",
+            429: "has had too many requests (429); wait a minute and press Again.",
+        }
         code = error.status_code
-        rest = f"failed inside ({code}); press Again in a moment." if code >= 500 else f"refused ({code}); check the settings."
+        rest = (
+            f"failed inside ({code}); press Again in a moment."
+            if code >= 500
+            else f"refused ({code}); check the settings."
+        )
         return "The endpoint " + known.get(code, rest)
     if isinstance(error, openai.APIError):
         return "The endpoint reported a fault in the middle; press Again to retry."
     if type(error).__module__.startswith("httpx"):
         timed = "Timeout" in type(error).__name__
-        return ("The endpoint was silent for too long; press Again, or choose a faster model." if timed
-                else "The endpoint broke off in the middle; press Again to retry.")
+        return (
+            "The endpoint was silent for too long; press Again, or choose a faster model."
+            if timed
+            else "The endpoint broke off in the middle; press Again to retry."
+        )
     return "The endpoint sent something that is no answer; check that the address ends in /v1 and is a chat endpoint."
 
 
@@ -199,8 +231,9 @@ def names(base_url: str, key: str) -> list[str]:
 
     check_address(base_url)
     try:
-        client = openai.OpenAI(base_url=base_url, api_key=_keys.get(key) or "none", max_retries=0,
-                               timeout=httpx2.Timeout(CONNECT_SECONDS))
+        client = openai.OpenAI(
+            base_url=base_url, api_key=_keys.get(key) or "none", max_retries=0, timeout=httpx2.Timeout(CONNECT_SECONDS)
+        )
         with client:
             return sorted(str(m.id) for m in client.models.list().data)[:200]
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:

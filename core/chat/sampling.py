@@ -11,8 +11,9 @@ from core.chat.vocabulary import Vocabulary
 SHOWN = 8  # candidates kept a token
 
 
-def choose(logits: torch.Tensor, allowed: torch.Tensor, *, temperature: float, top_k: int, top_p: float,
-           noise: torch.Generator) -> tuple[int, torch.Tensor, torch.Tensor]:
+def choose(
+    logits: torch.Tensor, allowed: torch.Tensor, *, temperature: float, top_k: int, top_p: float, noise: torch.Generator
+) -> tuple[int, torch.Tensor, torch.Tensor]:
     """One token out of `allowed`.
 
     Args:
@@ -40,11 +41,21 @@ def choose(logits: torch.Tensor, allowed: torch.Tensor, *, temperature: float, t
     return int(order[keep][drawn]), probabilities, kept
 
 
-def described(token: int, probabilities: torch.Tensor, kept: torch.Tensor, words: Vocabulary,
-              **more: Any) -> dict[str, Any]:
+def described(
+    token: int, probabilities: torch.Tensor, kept: torch.Tensor, words: Vocabulary, **more: Any
+) -> dict[str, Any]:
     """Plain data of one step: id, label, modality, probability, and the likeliest candidates (id, label, p, kept)."""
     top = probabilities.topk(min(SHOWN, len(probabilities)))
-    candidates = [(int(i), words.label(int(i)), float(p), bool(kept[i]))
-                  for p, i in zip(top.values, top.indices, strict=True) if p > 0]
-    return {"id": token, "label": words.label(token), "modality": words.modality(token),
-            "probability": float(probabilities[token]), "candidates": candidates, **more}
+    candidates = [
+        (int(i), words.label(int(i)), float(p), bool(kept[i]))
+        for p, i in zip(top.values, top.indices, strict=True)
+        if p > 0
+    ]
+    return {
+        "id": token,
+        "label": words.label(token),
+        "modality": words.modality(token),
+        "probability": float(probabilities[token]),
+        "candidates": candidates,
+        **more,
+    }

@@ -24,13 +24,20 @@ SECONDS, MEMORY_MB, OUTPUT_BYTES = 2, 192, 65536
 
 # system call numbers: read write close fstat lseek mmap mprotect munmap brk sigaction sigprocmask sigreturn mremap
 # madvise exit exit_group futex clock_gettime getrandom sched_yield gettimeofday sigaltstack restart_syscall
-_CALLS = {"x86_64": (0xC000003E, (0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 25, 28, 60, 231, 202, 228, 318, 24, 96, 131, 219)),
-          "aarch64": (0xC00000B7, (63, 64, 57, 80, 62, 222, 226, 215, 214, 134, 135, 139, 216, 233, 93, 94, 98, 113, 278,
-                                   124, 169, 132, 128))}
+_CALLS = {
+    "x86_64": (
+        0xC000003E,
+        (0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 25, 28, 60, 231, 202, 228, 318, 24, 96, 131, 219),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        (63, 64, 57, 80, 62, 222, 226, 215, 214, 134, 135, 139, 216, 233, 93, 94, 98, 113, 278, 124, 169, 132, 128),
+    ),
+}
 
 _CHILD = r"""
 import sys, json, ctypes, resource
-import math, re, itertools, functools, collections, string, random, operator, datetime, statistics, heapq, bisect, typing
+import math, re, itertools, functools, collections, string, random, operator, datetime, statistics, heapq, bisect
 job = json.loads(sys.stdin.buffer.read())
 for what, limit in ((resource.RLIMIT_CPU, job["seconds"]), (resource.RLIMIT_AS, job["memory"]),
                     (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 3)):
@@ -47,7 +54,8 @@ lines += [(0x06, 0, 0, REFUSE), (0x06, 0, 0, ALLOW)]
 program = Program(len(lines), (Line * len(lines))(*[Line(*line) for line in lines]))
 libc = ctypes.CDLL(None, use_errno=True)
 zero = ctypes.c_ulong(0)
-if libc.prctl(38, ctypes.c_ulong(1), zero, zero, zero) or libc.prctl(22, ctypes.c_ulong(2), ctypes.byref(program), zero, zero):
+one, two = ctypes.c_ulong(1), ctypes.c_ulong(2)
+if libc.prctl(38, one, zero, zero, zero) or libc.prctl(22, two, ctypes.byref(program), zero, zero):
     sys.stdout.write(json.dumps({"refused": "the kernel refused the seccomp filter"}))
     sys.exit(0)
 def say(error):
@@ -89,7 +97,9 @@ def available() -> bool:
     return sys.platform == "linux" and platform.machine() in _CALLS
 
 
-def run(code: str, tests: list[str] | tuple[str, ...] = (), seconds: int = SECONDS, memory_mb: int = MEMORY_MB) -> Outcome:
+def run(
+    code: str, tests: list[str] | tuple[str, ...] = (), seconds: int = SECONDS, memory_mb: int = MEMORY_MB
+) -> Outcome:
     """Define `code`, evaluate each expression of `tests` after it, and return what came out.
 
     seconds: CPU and about wall time, 1 to 30; memory_mb: address space of the child. Raises Unavailable where code
@@ -98,11 +108,27 @@ def run(code: str, tests: list[str] | tuple[str, ...] = (), seconds: int = SECON
     if not available():
         raise Unavailable("Code is run only on Linux (x86-64 or ARM64), where the kernel can lock it in.")
     arch, calls = _CALLS[platform.machine()]
-    job = json.dumps({"code": code, "tests": list(tests), "seconds": seconds, "memory": memory_mb * 2**20, "arch": arch,
-                      "calls": calls}).encode()
+    job = json.dumps(
+        {
+            "code": code,
+            "tests": list(tests),
+            "seconds": seconds,
+            "memory": memory_mb * 2**20,
+            "arch": arch,
+            "calls": calls,
+        }
+    ).encode()
     started = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-I", "-S", "-B", "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, env={}, cwd="/", close_fds=True, start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-B", "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={},
+        cwd="/",
+        close_fds=True,
+        start_new_session=True,
+    )
     late = threading.Timer(seconds + 8, child.kill)  # a sleeping child uses no CPU time; starting up is slow when busy
     late.start()
     try:
@@ -126,7 +152,9 @@ def run(code: str, tests: list[str] | tuple[str, ...] = (), seconds: int = SECON
         values = tuple((str(r.get("value", "")), str(r.get("error", ""))) for r in out.get("results", ()))
         printed = "\n".join(map(str, out.get("printed", ())))[:5000]
     except (ValueError, AttributeError, TypeError):
-        return Outcome((), f"It was stopped: more than {seconds} s, {memory_mb} MB, or a way out that is shut.", "", spent)
+        return Outcome(
+            (), f"It was stopped: more than {seconds} s, {memory_mb} MB, or a way out that is shut.", "", spent
+        )
     if "refused" in out:
         raise Unavailable("The kernel refuses the lock (seccomp), so code is shown here but not run.")
     return Outcome(values, str(out.get("error", "")), printed, spent)

@@ -221,9 +221,7 @@ def make(rng: np.random.Generator, kind: str | None = None) -> Task:
         c, d = (chr(97 + int(v)) for v in rng.choice(26, 2, replace=False))
         words, solution = (t.format(s=args, n=n, c=c, d=d) for t in (pick(phrases), body))
         key = f"text {i} {n if '{n}' in body else ''} {c if '{c}' in body else ''}"
-        calls = tuple(
-            f"({w!r})" for w in (*rng.choice(WORDS, 4, replace=False).tolist(), f"{c}x{c}{c} {d}{c}")
-        )
+        calls = tuple(f"({w!r})" for w in (*rng.choice(WORDS, 4, replace=False).tolist(), f"{c}x{c}{c} {d}{c}"))
         if not any(mark in body for mark in ("{n}", "{c}")):  # too few keys to hold any out
             key = "text shared"
     elif kind == "number":
@@ -247,9 +245,7 @@ def make(rng: np.random.Generator, kind: str | None = None) -> Task:
             words, solution = f"{pick(('Tell if', 'Return whether'))} {phrase}.", f"return {test}"
             key = f"condition {generic}"
         else:
-            one, two = pick(
-                (("big", "small"), ("yes", "no"), ("hot", "cold"), ("left", "right"), ("odd", "even"))
-            )
+            one, two = pick((("big", "small"), ("yes", "no"), ("hot", "cold"), ("left", "right"), ("odd", "even")))
             words = f"Return {one} if {phrase}, else {two}."
             solution, key = f"return '{one}' if {test} else '{two}'", f"condition {generic} {one}"
     else:

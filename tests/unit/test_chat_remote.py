@@ -44,8 +44,13 @@ class Fake(BaseHTTPRequestHandler):
             self.wfile.write(b"<html>hello</html>")
             return
         for word in ("One", " two"):
-            chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                     "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+            chunk = {
+                "id": "1",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}],
+            }
             self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
             self.wfile.flush()
         if what == "junk":
@@ -53,8 +58,13 @@ class Fake(BaseHTTPRequestHandler):
         elif what == "silence":
             time.sleep(1.5)
         elif what == "good":
-            last = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                    "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+            last = {
+                "id": "1",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": "m",
+                "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+            }
             self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
 
 
@@ -122,8 +132,9 @@ def test_a_key_of_the_environment_goes_only_to_its_own_service(monkeypatch: pyte
     assert remote.service_key("https://api.openai.com.evil.example/v1") == ""
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://169.254.169.254/v1", "http://u:p@host/v1", "http://", "x",
-                                 "http://[::/v1"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://169.254.169.254/v1", "http://u:p@host/v1", "http://", "x", "http://[::/v1"]
+)
 def test_addresses_that_are_no_endpoint_are_refused(url: str) -> None:
     with pytest.raises(BadRequest):
         remote.RemoteRequest(conversation=(("user", "hi", b""),), base_url=url, name="m")

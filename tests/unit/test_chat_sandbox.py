@@ -37,7 +37,7 @@ ESCAPES = {
     "start a program": "import posix\nposix.execv('/bin/sh', ['sh', '-c', 'touch /tmp/chat-escape'])",
     "start a shell": "import posix\nif posix.system('touch /tmp/chat-escape'):\n    raise OSError",
     "start a thread": "import _thread\n_thread.start_new_thread(print, ())",
-    "open a socket": "import ctypes\nl = ctypes.CDLL(None, use_errno=True)\nif l.socket(2, 1, 0) < 0:\n    raise OSError",
+    "open a socket": "import ctypes\nif ctypes.CDLL(None).socket(2, 1, 0) < 0:\n    raise OSError",
     "kill the parent": "import posix\nposix.kill(posix.getppid(), 9)",
     "lift its limits": "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (60, 60))",
     "trace its parent": "import ctypes\nif ctypes.CDLL(None).ptrace(16, 1, 0, 0) < 0:\n    raise OSError",

@@ -1,0 +1,74 @@
+"""Chat that sees and draws: one vocabulary of words and picture codes, and remote models behind the same page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import catalog
+from ui import chat_code, chat_compare, chat_pictures, chat_rail, chat_talk, chat_tokens
+from ui.page import Scene, close_page, guard, lenses, open_page
+
+FOLDER = catalog.MODELS_DIR / "any-to-any" / "examples"
+EXAMPLES = [path.read_bytes() for path in sorted(FOLDER.glob("*.png"))]
+QUESTIONS = (
+    "Describe the picture",
+    "What colour is the hair?",
+    "Does the person wear glasses?",
+    "Is the hair red?",
+    "Make the background yellow",
+    "Draw a person with short pink hair and light skin on a navy background",
+    "What is the capital of France?",
+)
+
+
+def conversation() -> None:
+    """The stage: turns, examples, the line to write in."""
+    chat_talk.collect()
+    if not chat_talk.talk().turns and not st.session_state.get("_chat_opened"):
+        st.session_state["_chat_opened"] = True
+        chat_talk.send("Describe the picture", EXAMPLES[0])
+    with st.container(height=520, key="talk", autoscroll=True), guard():
+        chat_talk.show()
+    with st.container(horizontal=True):
+        for i, words in enumerate(QUESTIONS):
+            label = words if len(words) < 32 else words[:29] + "…"
+            st.button(label, key=f"_ask{i}", on_click=chat_talk.send, args=(words,), help=words, type="tertiary")
+    said = st.chat_input(
+        "Ask about a portrait, or say what to draw",
+        key="_say",
+        accept_file=True,
+        max_upload_size=10,
+        file_type=["png", "jpg", "jpeg", "webp"],
+        max_chars=2000,
+    )
+    if said:
+        text = said if isinstance(said, str) else said.text or ""
+        files = [] if isinstance(said, str) else list(said.files or [])
+        chat_talk.send(text or "Describe the picture", files[0].getvalue() if files else b"")
+        st.rerun()
+
+
+open_page(
+    "Chat",
+    "A model that reads pictures and answers with words **and pictures**, out of one vocabulary: watch each token "
+    "being chosen, choose another, and see where it leads.",
+    [
+        Scene("It describes a portrait that it never saw", {"temperature": 0.0}),
+        Scene("Too much heat: press Again and facts flip", {"temperature": 1.8}),
+    ],
+)
+stage, side = st.columns([2, 1])
+with side.container(key="rail"), guard():
+    chat_rail.draw(EXAMPLES)
+with stage, guard():
+    conversation()
+lenses(
+    {
+        "Tokens": chat_tokens.draw,
+        "Side by side": chat_compare.draw,
+        "Picture tokens": lambda: chat_pictures.draw(EXAMPLES),
+        "Code": chat_code.draw,
+        "Limits": chat_rail.limits,
+    }
+)
+close_page()

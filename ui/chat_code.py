@@ -1,0 +1,121 @@
+"""The code tool: our code model completes a function, token by token, and the sandbox runs it against tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.chat import sandbox, tasks
+from core.chat.code import CodeRequest
+from core.errors import LabError
+from core.runtime.jobs import Job
+from ui.chat_talk import plain
+from ui.chat_tokens import strip
+from ui.controls import build, control
+from ui.stage import stage
+
+
+def _task(seed: int) -> tasks.Task:
+    """A task whose structure was never trained on."""
+    rng = np.random.default_rng(seed + 10_000)
+    while True:
+        task = tasks.make(rng)
+        if task.held_out:
+            return task
+
+
+def draw() -> None:
+    """The lens."""
+    left, right = st.columns([3, 2])
+    with right:
+        own = st.toggle("My own docstring", key="code_own", bind="query-params")
+        number = st.number_input(
+            "Held-out task",
+            0,
+            999,
+            0,
+            key="code_task",
+            bind="query-params",
+            disabled=own,
+            help="Its structure (filter, change, reduce and numbers) was never trained on.",
+        )
+        heat = control(CodeRequest, "temperature", key="code_temperature")
+        seed = control(CodeRequest, "seed", key="code_seed")
+    task = None if own else _task(int(number))
+    with left:
+        if own:
+            prompt = st.text_area(
+                "Signature and docstring",
+                CodeRequest().prompt.rstrip() + "\n",
+                key="_code_prompt",
+                max_chars=600,
+                height=90,
+            )
+            lines = st.text_area("Tests, one a line", "f([1, 2, 3, 4]) == 20", key="_code_tests", max_chars=2000)
+            tests = [
+                tuple(part.strip() for part in line.split("==", 1)) for line in lines.splitlines() if line.strip()
+            ][:20]
+            tests = [(t[0], t[1] if len(t) > 1 else "") for t in tests]
+        else:
+            prompt, tests = task.prompt, tasks.expected(task)
+            st.code(prompt.rstrip(), language="python")
+        request = build(CodeRequest, prompt=prompt, temperature=heat, seed=seed)
+        result = stage(
+            request,
+            lambda r: st.code(r.extras["code"], language="python"),
+            key="code",
+            preview=_preview,
+            details=False,
+            height=170,
+        )
+    with right:
+        st.caption(
+            "The model knows five kinds of short function: lists, text, numbers, conditions, loops. Outside them it "
+            "writes something that looks like code. See its card for the measured pass rate."
+        )
+        if result is not None:
+            st.caption(f"{result.extras['tokens_per_second']:.0f} tokens/s")
+            strip([(t["label"], t["modality"], t["probability"]) for t in result.extras["tokens"]])
+    if result is None or request is None or result.request != request:
+        return
+    with left:
+        if st.button("Run it against the tests", key="_code_run", type="primary", icon=":material/science:"):
+            try:
+                outcome = sandbox.run(result.extras["code"], [call for call, _ in tests])
+                if own:  # wanted values are written by hand: their repr is taken away from the model's code
+                    wanted = sandbox.run("", [want or "None" for _, want in tests]).values
+                    tests = [
+                        (call, value if want else "") for (call, want), (value, _) in zip(tests, wanted, strict=False)
+                    ]
+                st.session_state["_code_outcome"] = (request.digest(), outcome, tests)
+            except LabError as error:
+                st.error(str(error), icon=":material/info:")
+        digest, outcome, tests = st.session_state.get("_code_outcome", ("", None, []))
+        if digest == request.digest() and outcome is not None:
+            _report(outcome, tests)
+
+
+def _preview(job: Job) -> None:
+    text = "".join(step.data["label"] for step in list(job.steps) if step.data["modality"] == "text")
+    st.code(job.request.prompt.rstrip() + "\n    " + text, language="python")
+
+
+def _report(outcome: sandbox.Outcome, tests: list[tuple[str, str]]) -> None:
+    if outcome.error:
+        st.warning(plain(outcome.error[:300]), icon=":material/block:")
+    marks = sandbox.passed(outcome, tests)
+    judged = [mark for mark, (_, want) in zip(marks, tests, strict=True) if want]
+    if judged:
+        st.metric("Tests passed", f"{sum(judged)} of {len(judged)}")
+    values = [*outcome.values, *[("", "not run")] * len(tests)]
+    st.dataframe(
+        [
+            {"call": call, "wanted": want, "got": value or error, "passed": ("yes" if mark else "no") if want else ""}
+            for (call, want), (value, error), mark in zip(tests, values, marks, strict=False)
+        ],
+        hide_index=True,
+    )
+    st.caption(
+        f"Ran in {outcome.seconds:.1f} s, locked in: no files, no network, no new processes, "
+        f"{sandbox.SECONDS} s, {sandbox.MEMORY_MB} MB."
+    )

@@ -1,0 +1,80 @@
+"""The picture tokenizer view: a picture, its 64 codes, some of them swapped, and what comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.chat.chat import from_codes, read_picture, to_codes
+from core.errors import LabError
+from ui.controls import upload
+
+
+def draw(examples: list[bytes]) -> None:
+    """The lens. examples: PNG files of portraits to start with."""
+    from core.runtime.models import lease
+
+    left, right = st.columns([1, 2])
+    with left:
+        data = upload("Your picture", ("png", "jpg", "jpeg", "webp"), key="_codes_upload")
+        number = st.segmented_control(
+            "Or an example",
+            range(len(examples)),
+            default=0,
+            required=True,
+            key="_codes_example",
+            format_func=lambda i: str(i + 1),
+            disabled=bool(data),
+        )
+        other = st.selectbox(
+            "Swap",
+            ("nothing", "top half from the next example", "one column, mirrored", "two rows"),
+            key="_codes_swap",
+            help="Changes codes, not pixels.",
+        )
+    try:
+        picture = read_picture(data or examples[int(number or 0)])
+        neighbour = read_picture(examples[(int(number or 0) + 1) % len(examples)])
+        with lease("image-tokenizer") as (tokenizer,):
+            codes = np.array(to_codes(picture, tokenizer)).reshape(8, 8)
+            changed = codes.copy()
+            if other.startswith("top"):
+                changed[:4] = np.array(to_codes(neighbour, tokenizer)).reshape(8, 8)[:4]
+            elif other.startswith("one"):
+                changed[:, 4:] = changed[:, 3::-1]
+            elif other.startswith("two"):
+                changed[[2, 5]] = changed[[5, 2]]
+            with left:
+                st.caption("The 64 codes, 0 to 999: change any of them.")
+                key = f"_codes_{hash((picture.tobytes(), other)) % 10**9}"
+                table = st.data_editor(
+                    changed,
+                    key=key,
+                    hide_index=True,
+                    height=330,
+                    column_config={
+                        str(c): st.column_config.NumberColumn(str(c + 1), min_value=0, max_value=999, step=1)
+                        for c in range(8)
+                    },
+                )
+            edited = np.nan_to_num(np.asarray(table, np.float64)).clip(0, 999).astype(int)
+            back = from_codes([int(c) for c in codes.flatten()], tokenizer)
+            new = from_codes([int(c) for c in edited.flatten()], tokenizer)
+    except LabError as error:
+        st.error(str(error), icon=":material/info:")
+        return
+    error = np.abs(picture.astype(int) - back).astype(np.uint8)
+    mse = float((error.astype(np.float64) ** 2).mean())
+    with right:
+        cells = st.columns(2)
+        for cell, image, words in (
+            (cells[0], picture, f"the picture at 64 px ({picture.nbytes:,} bytes)"),
+            (cells[1], back, f"back from 64 codes (80 bytes), {10 * np.log10(255**2 / max(mse, 1e-9)):.1f} dB"),
+            (cells[0], np.minimum(255, error.astype(int) * 3).astype(np.uint8), "what is lost, three times brighter"),
+            (cells[1], new, f"from the codes in the table ({int((edited != codes).sum())} changed)"),
+        ):
+            cell.image(image.repeat(5, 0).repeat(5, 1), caption=words, alt=words, width="stretch")
+        st.caption(
+            "One code stands for 8 x 8 pixels, but the decoder looks at its neighbours: a changed code also "
+            "touches the cells around it. The tokenizer knows portraits; a photograph comes back as a smear."
+        )
