@@ -1,9 +1,9 @@
 """Measure the video models with the tracker on held-out combinations, beside real clips and the codec.
 
-    python -m training.measure_video real                  # the tracker's ceiling
-    python -m training.measure_video codec                 # real clips through the codec and back
-    python -m training.measure_video video-dit             # 64 held-out prompts
-    python -m training.measure_video video-dit-frames
+python -m training.measure_video real                  # the tracker's ceiling
+python -m training.measure_video codec                 # real clips through the codec and back
+python -m training.measure_video video-dit             # 64 held-out prompts
+python -m training.measure_video video-dit-frames
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from core.video.sample import VideoRequest, generate, to_frames, to_pixels
 from training import video_data
 
 
-def clip_of(what: str, scene: scenes.Scene, seed: int, model: VideoModel | None, guidance: float, steps: int) -> np.ndarray:
+def clip_of(
+    what: str, scene: scenes.Scene, seed: int, model: VideoModel | None, guidance: float, steps: int
+) -> np.ndarray:
     """(16, 48, 48, 3) uint8."""
     import torch
 
@@ -33,7 +35,9 @@ def clip_of(what: str, scene: scenes.Scene, seed: int, model: VideoModel | None,
             with torch.inference_mode():
                 frames = to_frames(model.decode(model.encode(to_pixels(frames))))
         return frames
-    request = VideoRequest(model=what, prompt=scenes.caption(scene), seed=seed, guidance_scale=guidance, num_inference_steps=steps)
+    request = VideoRequest(
+        model=what, prompt=scenes.caption(scene), seed=seed, guidance_scale=guidance, num_inference_steps=steps
+    )
     last = None
     for item in generate(request, Control(), model):
         last = item

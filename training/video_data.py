@@ -1,6 +1,6 @@
 """Clips for the video models, drawn from the scripts of core.video.scenes.
 
-    python -m training.video_data            # a sheet of 12 clips with captions in runs/video_data/
+python -m training.video_data            # a sheet of 12 clips with captions in runs/video_data/
 """
 
 from __future__ import annotations

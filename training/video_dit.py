@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +55,7 @@ def train_codec(minutes: float) -> None:
         x = to_tensor(video_data.single_frames(rng, run.batch))
         with torch.no_grad():
             z = codec.encode(x)
-            # half of the latents are spoilt a little: the decoder must forgive what the transformer gets not quite right
+            # half of the latents are spoilt a little: the decoder must forgive what is not quite right
             size = 0.1 * z.std() * torch.rand(len(z), 1, 1, 1, generator=noise).sub(0.5).clamp(min=0) * 2
             z = z + size * torch.randn(z.shape, generator=noise)
             edge = F.max_pool2d((codec.decode(z) - x).abs().amax(1, keepdim=True), 3, stride=1, padding=1)
@@ -68,32 +70,40 @@ def train_codec(minutes: float) -> None:
 
 
 def latents(count: int, split: str = "train", seed: int = 1) -> tuple[Tensor, list[scenes.Scene], Config]:
-    """Standardised latents (count, 16, 16, 6, 6) fp16 of rendered clips, made once; the config with their statistics."""
+    """Standardised latents (count, 16, 16, 6, 6) fp16 of drawn clips, made once; the config with their statistics."""
     chosen = video_data.scene_list(split, count, seed)
     path = RUNS / "data" / f"video-latents-{split}-{count}.npy"
     config = Config()
     codec = fitted_codec()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        raw = np.empty((count, scenes.FRAMES, config.latent, config.grid, config.grid), np.float16)
+        drawn = np.empty((count, scenes.FRAMES, config.latent, config.grid, config.grid), np.float16)
         with torch.no_grad():
             for i, scene in enumerate(chosen):
-                raw[i] = codec.encode(to_tensor(scenes.render(scene))).numpy()
-        np.save(path, raw)
+                drawn[i] = codec.encode(to_tensor(scenes.render(scene))).numpy()
+        np.save(path, drawn)
     raw = torch.from_numpy(np.load(path))
     sample = raw[:1000].float().transpose(1, 2).transpose(0, 1).flatten(1)  # (C, many)
     # the square root of the deviation: later components keep a smaller voice in loss and noise
     mean, std = sample.mean(1), sample.std(1).sqrt()
     std = std * ((sample - mean[:, None]) / std[:, None]).std()
-    config = replace(config, latent_mean=tuple(round(v, 4) for v in mean.tolist()),
-                     latent_std=tuple(round(v, 4) for v in std.tolist()), words=scenes.vocabulary())
+    config = replace(
+        config,
+        latent_mean=tuple(round(v, 4) for v in mean.tolist()),
+        latent_std=tuple(round(v, 4) for v in std.tolist()),
+        words=scenes.vocabulary(),
+    )
     shape = (1, 1, -1, 1, 1)
     for part in raw.split(500):  # in place: the set is large
-        part.copy_((part.float() - torch.tensor(config.latent_mean).view(shape)) / torch.tensor(config.latent_std).view(shape))
+        part.copy_(
+            (part.float() - torch.tensor(config.latent_mean).view(shape)) / torch.tensor(config.latent_std).view(shape)
+        )
     return raw, chosen, config
 
 
-def train_dit(attention: str, minutes: float, clips: int, lr: float, batch: int, name: str, sizes: dict[str, int]) -> None:
+def train_dit(
+    attention: str, minutes: float, clips: int, lr: float, batch: int, name: str, sizes: dict[str, Any]
+) -> None:
     z, chosen, config = latents(clips)
     config = replace(config, attention=attention, **sizes)
     model = VideoModel(config)
@@ -144,7 +154,7 @@ def sheet(model: VideoModel, run: Run, guidance: float = 2.5, steps: int = 16) -
     s = model.config.noise_shift
     u = torch.linspace(1, 0, steps + 1)
     ts = (s * u / (1 + (s - 1) * u)).tolist()
-    for t, after in zip(ts[:-1], ts[1:], strict=True):
+    for t, after in pairwise(ts):
         c, n = model.dit(torch.cat([z, z]), torch.full((16,), t), both).chunk(2)
         x = n + guidance * (c - n)
         z = x + after / t * (z - x)
@@ -158,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["codec", "full", "slice"])
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--clips", type=int, default=6000)
+    parser.add_argument("--clips", type=int, default=3500)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
@@ -169,8 +179,15 @@ def main() -> None:
     if args.what == "codec":
         train_codec(args.minutes)
     else:
-        train_dit(args.what, args.minutes, args.clips, args.lr, args.batch, args.name or f"video_{args.what}",
-                  {k: int(v) for k, v in (pair.split("=") for pair in args.sizes)})
+        train_dit(
+            args.what,
+            args.minutes,
+            args.clips,
+            args.lr,
+            args.batch,
+            args.name or f"video_{args.what}",
+            {k: int(v) for k, v in (pair.split("=") for pair in args.sizes)},
+        )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def read_clip(data: bytes, frames: int = FRAMES, fps: float = FPS, size: int = S
     found: list[np.ndarray] = []
     last: np.ndarray | None = None
     try:
-        with av.open(io.BytesIO(data), metadata_errors="ignore") as file:
+        with av.open(io.BytesIO(data), "r", metadata_errors="ignore") as file:
             if not file.streams.video:
                 raise BadRequest("This file holds sound but no pictures; give a film (MP4, MOV, WebM or GIF).")
             stream = file.streams.video[0]
@@ -44,7 +44,7 @@ def read_clip(data: bytes, frames: int = FRAMES, fps: float = FPS, size: int = S
             stream.thread_count = 1
             begin: float | None = None
             count, guess = 0, 1.0 / float(stream.average_rate or fps)
-            for count, frame in enumerate(file.decode(stream)):  # noqa: B007
+            for count, frame in enumerate(file.decode(stream)):
                 at = frame.time if frame.time is not None else count * guess
                 begin = at if begin is None else begin
                 if count >= MAX_DECODED or at - begin > MAX_SECONDS or len(found) == frames:
@@ -64,8 +64,11 @@ def read_clip(data: bytes, frames: int = FRAMES, fps: float = FPS, size: int = S
             raise BadRequest("This file is no readable film; give a whole MP4, MOV, WebM or GIF.") from None
         # truncated: what was read before the break stands
     if last is None:
-        message = "The film ends before the start that was asked for; choose an earlier start." if start else (
-            "This film holds no picture; give a whole MP4, MOV, WebM or GIF.")
+        message = (
+            "The film ends before the start that was asked for; choose an earlier start."
+            if start
+            else ("This film holds no picture; give a whole MP4, MOV, WebM or GIF.")
+        )
         raise BadRequest(message)
     found += [last] * (frames - len(found))
     return np.stack(found[:frames])
@@ -76,7 +79,7 @@ def duration(data: bytes) -> float:
     import av
 
     try:
-        with av.open(io.BytesIO(data), metadata_errors="ignore") as file:
+        with av.open(io.BytesIO(data), "r", metadata_errors="ignore") as file:
             seconds = float(file.duration or 0) / av.time_base
     except (av.FFmpegError, OSError, ValueError):
         return 0.0

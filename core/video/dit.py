@@ -27,10 +27,10 @@ class Config:
 
     words: tuple[str, ...] = ()
     attention: str = "full"  # "full" | "slice"
-    width: int = 160
+    width: int = 128
     depth: int = 5
-    heads: int = 5
-    mlp: int = 3  # hidden width / width
+    heads: int = 4
+    mlp: int = 2  # hidden width / width
     latent: int = 16  # channels of the codec
     grid: int = 6  # latents a side
     frames: int = 16
@@ -98,8 +98,8 @@ class Codec(nn.Module):
         """Fix the blocks; the correction starts at nothing."""
         self.blocks.requires_grad_(False)
         self.mean.requires_grad_(False)
-        nn.init.zeros_(self.fix[-2].weight)
-        nn.init.zeros_(self.fix[-2].bias)
+        for last in self.fix[-2].parameters():
+            nn.init.zeros_(last)
 
 
 # --- transformer ---------------------------------------------------------------------------------------------
@@ -152,9 +152,19 @@ class Block(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, N, d)
 
-    def forward(self, x: Tensor, words: Tensor, seen: Tensor, mod: Tensor, angle: Tensor | None, slices: int,
-                local: bool, keep: Switches | None, layer: int) -> Tensor:
-        b, n, width = x.shape
+    def forward(
+        self,
+        x: Tensor,
+        words: Tensor,
+        seen: Tensor,
+        mod: Tensor,
+        angle: Tensor | None,
+        slices: int,
+        local: bool,
+        keep: Switches | None,
+        layer: int,
+    ) -> Tensor:
+        b, n, _ = x.shape
         m = (mod + self.shift).unsqueeze(2)  # (B, 6, 1, width)
         h = rms(x) * (1 + m[:, 0]) + m[:, 1]
         q, k, v = (self.split(p) for p in self.qkv(h).chunk(3, dim=-1))
@@ -176,13 +186,15 @@ class Block(nn.Module):
                 keep.maps[layer] = weights.softmax(dim=-1)[0]
             a = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         else:  # slices become a batch: (B * S, H, n / S, d)
+
             def cut(p: Tensor) -> Tensor:
                 return p.unflatten(2, (slices, -1)).transpose(1, 2).flatten(0, 1)
 
             tk, tv, mask = (p.repeat_interleave(slices, dim=0) for p in (tk, tv, seen))
             mask = torch.cat([mask.new_ones(b * slices, n // slices), mask], dim=-1)[:, None, None]
-            a = F.scaled_dot_product_attention(cut(q), torch.cat([cut(k), tk], 2), torch.cat([cut(v), tv], 2),
-                                               attn_mask=mask)
+            a = F.scaled_dot_product_attention(
+                cut(q), torch.cat([cut(k), tk], 2), torch.cat([cut(v), tv], 2), attn_mask=mask
+            )
             a = a.unflatten(0, (b, slices)).transpose(1, 2).flatten(2, 3)
         x = x + m[:, 2] * self.out(a.transpose(1, 2).flatten(2))
         h = rms(x) * (1 + m[:, 3]) + m[:, 4]
@@ -205,18 +217,19 @@ class VideoDiT(nn.Module):
         self.place_position = nn.Parameter(torch.randn(self.places**2, c.width) * 0.02)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(c.width, 6 * c.width))  # shared (PixArt's adaLN-single)
         self.blocks = nn.ModuleList(Block(c.width, c.heads, c.mlp) for _ in range(c.depth))
+        self.last = nn.Linear(c.width, 2 * c.width)  # scale and shift before the output: colours multiply shapes
         self.out = nn.Linear(c.width, values * c.patch_frames)
         nn.init.normal_(self.word.weight, std=0.3)
-        for module in (self.modulation[1], self.out):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
+        for module in (list(self.modulation)[1], self.last, self.out):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
         with torch.no_grad():
             for block in self.blocks:
                 block.shift[[2, 5]] = 0.5  # gates start half open, so that few steps are enough
 
     def patches(self, latents: Tensor, p: int) -> Tensor:
         """(B, T, C, g, g) to (B, T / p * n * n, p * C * q * q), for patches of p frames and q x q latents."""
-        b, t, c, g, _ = latents.shape
+        b, t, c = latents.shape[:3]
         q, n = self.config.patch, self.places
         x = latents.reshape(b, t // p, p, c, n, q, n, q).permute(0, 1, 4, 6, 2, 3, 5, 7)
         return x.reshape(b, t // p * n * n, p * c * q * q)
@@ -227,17 +240,24 @@ class VideoDiT(nn.Module):
         x = tokens.reshape(-1, slices, n, n, p, c, q, q).permute(0, 1, 4, 5, 2, 6, 3, 7)
         return x.reshape(-1, slices * p, c, g, g)
 
-    def forward(self, z: Tensor, t: Tensor, words: Tensor, first: Tensor | None = None,
-                switches: Switches | None = None) -> Tensor:
+    def forward(
+        self, z: Tensor, t: Tensor, words: Tensor, first: Tensor | None = None, switches: Switches | None = None
+    ) -> Tensor:
         """z (B, T, C, g, g), t (B,) in [0, 1], words (B, L) ids, first (B, C, g, g) or None with NaN where absent.
         Returns the clean latents, same shape as z."""
         s = switches or Switches()
         b, frames = z.shape[:2]
         slices, places = frames // self.config.patch_frames, self.places**2
-        given = torch.zeros(b, 1, 1, device=z.device) if first is None else (~first.isnan().flatten(1).any(1))[:, None, None].float()
+        given = (
+            torch.zeros(b, 1, 1, device=z.device)
+            if first is None
+            else (~first.isnan().flatten(1).any(1))[:, None, None].float()
+        )
         start = torch.zeros_like(z[:, 0]) if first is None else first.nan_to_num()
         start = self.patches(start[:, None], 1).repeat(1, slices, 1)  # (B, N, C q q): the first frame at every time
-        x = self.inp(torch.cat([self.patches(z, self.config.patch_frames), start, given.expand(-1, slices * places, 1)], dim=-1))
+        x = self.inp(
+            torch.cat([self.patches(z, self.config.patch_frames), start, given.expand(-1, slices * places, 1)], dim=-1)
+        )
         if s.positions:
             x = x + (self.slice_position[:slices, None] + self.place_position).flatten(0, 1)
         seen = words > 0
@@ -250,7 +270,8 @@ class VideoDiT(nn.Module):
         for i, block in enumerate(self.blocks):
             local = self.config.attention == "slice" or i in s.local_layers
             x = block(x, w, seen, mod, angle, slices, local, s, i)
-        x = self.out(rms(x))
+        scale, shift = self.last(F.silu(condition))[:, None].chunk(2, dim=-1)
+        x = self.out(rms(x) * (1 + scale) + shift)
         return self.unpatch(x, slices)
 
 
@@ -272,7 +293,9 @@ class VideoModel(nn.Module):
         return torch.tensor([ids + [0] * (length - len(ids))]), known, [p for p in parts if p not in self.ids]
 
     def _stats(self) -> tuple[Tensor, Tensor]:
-        return (torch.tensor(v).view(1, -1, 1, 1) for v in (self.config.latent_mean, self.config.latent_std))  # type: ignore[return-value]
+        device = self.codec.mean.device
+        mean, std = (torch.tensor(v, device=device) for v in (self.config.latent_mean, self.config.latent_std))
+        return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
     def encode(self, frames: Tensor) -> Tensor:
         """(N, 3, 48, 48) in [-1, 1] to standardised latents (N, C, g, g)."""
@@ -296,11 +319,12 @@ class VideoModel(nn.Module):
 
 
 def read(folder: Path) -> VideoModel:
-    """The model in `folder`, fp32, eval mode. Raises what the files' readers raise (the runtime says it in a sentence)."""
+    """The model in `folder`, fp32, eval mode. Raises what the readers raise; the runtime makes a sentence of it."""
     from safetensors.torch import load_file
 
     values: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    config = Config(**values)
     model = VideoModel(config)
     model.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()})
     return model.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -61,7 +62,7 @@ class VideoRequest(Request):
 
 
 def times(steps: int, shift: float, start: float = 1.0) -> list[float]:
-    """Noise levels from `start` to 0: (steps + 1,), uniform in u, shifted to t = s u / (1 + (s - 1) u) (SD3, eq. 23)."""
+    """Noise levels from `start` to 0: (steps + 1,), uniform in u, then t = s u / (1 + (s - 1) u) (SD3, eq. 23)."""
     first = start / (shift - (shift - 1) * start)  # the u of `start`
     u = np.linspace(first, 0, steps + 1)
     return [float(t) for t in shift * u / (1 + (shift - 1) * u)]
@@ -133,7 +134,7 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
         # 3. denoise
         attention, calls, done = [], 0, 0
         x = z
-        for index, (t, after) in enumerate(zip(schedule[:-1], schedule[1:], strict=True)):
+        for index, (t, after) in enumerate(pairwise(schedule)):
             if control.stopped and index:
                 break
             switches = Switches(request.local_layers, request.positions, layers, {})
@@ -148,7 +149,9 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
             assert switches.maps is not None
             n_words = max(len(known), 1)
             n = slices * dit.places**2
-            attention.append(torch.stack([switches.maps[i].mean(0)[:, : n + n_words] for i in layers]).half().cpu().numpy())
+            attention.append(
+                torch.stack([switches.maps[i].mean(0)[:, : n + n_words] for i in layers]).half().cpu().numpy()
+            )
             stopping = done == request.stop_after or control.stopped
             yield Step("denoise", done, request.num_inference_steps, preview=to_frames(model.decode(x[0])))
             if stopping:

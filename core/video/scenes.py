@@ -18,7 +18,6 @@ FPS = 8
 SHAPES = ("circle", "square", "triangle", "star", "ring")
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (222, 40, 44),
-    "orange": (248, 140, 30),
     "yellow": (250, 222, 50),
     "green": (112, 226, 72),
     "blue": (44, 88, 236),
@@ -43,7 +42,7 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
     "down right": (0.7071, 0.7071),
 }
 MOTIONS = (*DIRECTIONS, "fall", "bounce", "circle", "grow", "shrink", "still")
-SIZES = {"small": 6.8, "big": 9.4}  # half-width in pixels
+SIZES = {"small": 7.6, "big": 9.4}  # half-width in pixels
 SPEEDS = {"slowly": 12.0, "fast": 25.0}  # path length over 16 frames, in pixels
 
 BOUNCE_PERIOD = 8  # frames from floor to floor
@@ -55,7 +54,7 @@ ORBIT_RADIUS = 11.0
 @dataclass(frozen=True)
 class Scene:
     """What a clip shows. `x`, `y` in [0, 1] place the object inside the room its motion leaves; `phase` in [0, 1)
-    is where a periodic motion starts; `jitter` in [-1, 1] changes the size by up to 0.5 pixel."""
+    is where a periodic motion starts; `jitter` in [-1, 1] changes the size by up to 0.3 pixel."""
 
     shape: str
     color: str
@@ -102,7 +101,7 @@ def trajectory(scene: Scene, frames: int = FRAMES) -> np.ndarray:
     """Centre and half-width of the object in each frame: (frames, 3) of x, y, r in pixels."""
     f = np.arange(frames, dtype=np.float64)
     s = f / (FRAMES - 1)  # 0..1 over the standard length, so that speed does not depend on `frames`
-    radius = np.full(frames, SIZES[scene.size] + 0.5 * scene.jitter)
+    radius = np.full(frames, SIZES[scene.size] + 0.3 * scene.jitter)
     dx, dy = np.zeros(frames), np.zeros(frames)
     motion = scene.motion
     if motion in DIRECTIONS:
@@ -120,7 +119,7 @@ def trajectory(scene: Scene, frames: int = FRAMES) -> np.ndarray:
         low, high = 5.0, 11.5
         radius = low + (high - low) * np.clip(s if motion == "grow" else 1 - s, 0, 1)
     # the start is drawn from the room that keeps the whole (16-frame) path inside the picture
-    room = radius.max() + 1.0
+    room = radius.max() + 0.7
     x0, x1 = room - dx.min(), SIZE - room - dx.max()
     y0, y1 = room - dy.min(), SIZE - room - dy.max()
     if motion == "fall":
@@ -145,8 +144,8 @@ def distance(shape: str, x: np.ndarray, y: np.ndarray, r: np.ndarray | float) ->
         sector = np.abs((angle + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)  # 0 at a point, pi/5 at a notch
         rho = np.hypot(x, y)
         px, py = rho * np.cos(sector), rho * np.sin(sector)
-        # edge from the point (1.12 r, 0) to the notch (0.5 r at pi/5)
-        ax, bx, by = 1.12 * r, 0.5 * r * np.cos(np.pi / 5), 0.5 * r * np.sin(np.pi / 5)
+        # edge from the point (1.15 r, 0) to the notch (0.5 r at pi/5)
+        ax, bx, by = 1.15 * r, 0.5 * r * np.cos(np.pi / 5), 0.5 * r * np.sin(np.pi / 5)
         nx, ny = by, ax - bx
         return (nx * (px - ax) + ny * py) / np.hypot(nx, ny)
     raise ValueError(f"no shape {shape!r}; choose one of {', '.join(SHAPES)}")
@@ -174,14 +173,14 @@ def render(scene: Scene, frames: int = FRAMES) -> np.ndarray:
     color = np.array(COLORS[scene.color], dtype=np.float32)
     clip = np.repeat(backdrop(scene.background)[None], frames, axis=0)
     # only the box around the object is drawn: four times faster
-    half = int(np.ceil(1.15 * path[:, 2].max())) + 1
+    half = int(np.ceil(1.2 * path[:, 2].max())) + 1
     corner = np.floor(path[:, :2]).astype(int) - half  # (T, 2) of x, y
     inside = path.copy()
     inside[:, :2] -= corner
     alpha = coverage(scene.shape, inside, 2 * half + 1)[..., None]  # (T, b, b, 1)
     for frame, (left, top), a in zip(clip, corner, alpha, strict=True):
         ys, xs = slice(max(top, 0), top + 2 * half + 1), slice(max(left, 0), left + 2 * half + 1)
-        a = a[max(-top, 0):, max(-left, 0):][: len(frame[ys]), : frame[ys, xs].shape[1]]
+        a = a[max(-top, 0) :, max(-left, 0) :][: len(frame[ys]), : frame[ys, xs].shape[1]]
         frame[ys, xs] += (color - frame[ys, xs]) * a
     return np.rint(clip).astype(np.uint8)
 
@@ -228,14 +227,10 @@ def caption(scene: Scene, rng: np.random.Generator | None = None, drop: float = 
     if scene.motion in DIRECTIONS:
         parts = scene.motion.split()
         way = (
-            " and ".join(pick(WAYS[p]) for p in parts)
-            if len(parts) == 1
-            else f"{parts[0]} and {pick(WAYS[parts[1]])}"
+            " and ".join(pick(WAYS[p]) for p in parts) if len(parts) == 1 else f"{parts[0]} and {pick(WAYS[parts[1]])}"
         )
         speed = [scene.speed] if keep() else []
-        words += (
-            [pick(GOING), *speed, way] if rng is None or rng.random() < 0.5 else [pick(GOING), way, *speed]
-        )
+        words += [pick(GOING), *speed, way] if rng is None or rng.random() < 0.5 else [pick(GOING), way, *speed]
     else:
         words.append(pick(VERBS[scene.motion]))
     if keep():

@@ -88,7 +88,7 @@ def _shape_of(alpha: np.ndarray, center: np.ndarray, area: float) -> tuple[str, 
             if not 4 <= half <= 40:
                 continue
             left, top = int(np.floor(x)), int(np.floor(y))
-            crop = padded[box + top - box // 2: box + top + box // 2, box + left - box // 2: box + left + box // 2]
+            crop = padded[box + top - box // 2 : box + top + box // 2, box + left - box // 2 : box + left + box // 2]
             template = _template(shape, half, round(4 * (x - left)) % 4, round(4 * (y - top)) % 4, box)
             if crop.shape != template.shape:
                 continue

@@ -54,7 +54,9 @@ def test_sizes_below_one_are_refused():
         patches.tokens(16, 48, 48, 0, 8)
 
 
-@pytest.mark.parametrize(("kind", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("webm", "libvpx"), ("matroska", "libx264")])
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("webm", "libvpx"), ("matroska", "libx264")]
+)
 def test_films_are_read_at_our_rate_and_size(kind, codec):
     clip = clip_io.read_clip(film(kind=kind, codec=codec))
     assert clip.shape == (16, 48, 48, 3)

@@ -17,7 +17,9 @@ PROMPT = "a big red star moves fast right at night"
 
 
 def tiny(attention="full", **more):
-    config = dit.Config(words=scenes.vocabulary(), attention=attention, width=40, depth=2, heads=2, mlp=2, codec_width=8, **more)
+    config = dit.Config(
+        words=scenes.vocabulary(), attention=attention, width=40, depth=2, heads=2, mlp=2, codec_width=8, **more
+    )
     model = dit.VideoModel(config)
     g = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -32,7 +34,11 @@ def model():
 
 
 def run(model, control=None, **fields):
-    items = list(sample.generate(VideoRequest(**{"prompt": PROMPT, "num_inference_steps": 3, **fields}), control or Control(), model))
+    items = list(
+        sample.generate(
+            VideoRequest(**{"prompt": PROMPT, "num_inference_steps": 3, **fields}), control or Control(), model
+        )
+    )
     assert all(isinstance(i, Step) for i in items[:-1]) and isinstance(items[-1], VideoResult)
     return items
 
@@ -43,7 +49,10 @@ def test_patches_come_back(model):
         assert torch.equal(model.dit.unpatch(model.dit.patches(z, frames), 8 // frames) if frames == 2 else z, z)
 
 
-@pytest.mark.parametrize(("attention", "local", "leaks"), [("full", (), True), ("slice", (), False), ("full", (0, 1), False), ("full", (0,), True)])
+@pytest.mark.parametrize(
+    ("attention", "local", "leaks"),
+    [("full", (), True), ("slice", (), False), ("full", (0, 1), False), ("full", (0,), True)],
+)
 def test_only_temporal_attention_carries_news_between_slices(attention, local, leaks):
     model = tiny(attention)
     z = torch.randn(1, 8, 16, 6, 6)
@@ -129,7 +138,17 @@ def test_a_given_clip_is_spoilt_and_denoised(model, edit):
     assert result.extras["times"][0] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("fields", [{"frames": 15}, {"clip": b"123"}, {"local_layers": ("a",)}, {"num_inference_steps": 0}, {"seed": -1}, {"prompt": "x" * 161}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"frames": 15},
+        {"clip": b"123"},
+        {"local_layers": ("a",)},
+        {"num_inference_steps": 0},
+        {"seed": -1},
+        {"prompt": "x" * 161},
+    ],
+)
 def test_bad_requests_are_refused_in_one_sentence(fields):
     with pytest.raises(BadRequest) as caught:
         VideoRequest(**fields)

@@ -11,7 +11,9 @@ VOCABULARY = set(scenes.vocabulary())
 @pytest.mark.parametrize("motion", scenes.MOTIONS)
 def test_every_motion_is_drawn_inside_the_picture_and_read_back(motion):
     for i, (shape, background) in enumerate(zip(scenes.SHAPES[:4], scenes.BACKGROUNDS, strict=True)):
-        scene = scenes.Scene(shape, list(scenes.COLORS)[i], motion, background, size="big", speed="fast", x=0.3, y=0.6, phase=0.2)
+        scene = scenes.Scene(
+            shape, list(scenes.COLORS)[i], motion, background, size="big", speed="fast", x=0.3, y=0.6, phase=0.2
+        )
         path = scenes.trajectory(scene)
         assert (path[:, :2] - path[:, 2:] > 0).all() and (path[:, :2] + path[:, 2:] < scenes.SIZE).all()
         found = tracker.track(scenes.render(scene))
