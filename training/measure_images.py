@@ -1,0 +1,199 @@
+"""Figures of the image models, written into their cards.
+
+    python -m training.measure_images autoencoder
+    python -m training.measure_images latent-diffusion --prompts 100
+    python -m training.measure_images student --prompts 100
+    python -m training.measure_images clip
+
+Attributes are read by classifier B ("attributes-b"), which no training here has seen. Beside a model's figure stand
+two ceilings: real held-out portraits, and the same portraits through the autoencoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from training import loop
+
+MODELS = Path("assets/models")
+FREE = Path("assets/prompts/free.json")
+DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("LCM", 4, 1.0), "latent-dit": ("Flow Euler", 20, 3.0)}
+
+
+@torch.no_grad()
+def pictures(
+    model: Any, prompts: list[str], steps: int, guidance: float, seed: int = 1000, batch: int = 20
+) -> np.ndarray:
+    """(N, 64, 64, 3) uint8, picture i from its own noise of seed + i; the model's own scheduler."""
+    from core.diffusion.text import encode
+
+    done = []
+    for start in range(0, len(prompts), batch):
+        part = prompts[start : start + batch]
+        told = torch.cat([encode(model, p)[0] for p in part])  # (B, 48, 128)
+        free = encode(model, "")[0].expand_as(told)
+        noises = [loop.generator(seed + start + i) for i in range(len(part))]
+        plan = type(model.scheduler).from_config(model.scheduler.config)
+        plan.set_timesteps(steps)
+        x = torch.stack([torch.randn(model.latent_shape, generator=g) for g in noises])
+        for t in plan.timesteps:
+            v = model.denoiser(x, t, encoder_hidden_states=told, return_dict=False)[0]
+            if guidance != 1:
+                without = model.denoiser(x, t, encoder_hidden_states=free, return_dict=False)[0]
+                v = without + guidance * (v - without)
+            # LCM draws fresh noise between its steps
+            options = {"generator": noises[0]} if type(plan).__name__ == "LCMScheduler" else {}
+            x = plan.step(v, t, x, **options).prev_sample
+        done.append(loop.to_uint8(model.decode(x)))
+    return np.concatenate(done)
+
+
+def shares(images: np.ndarray, wanted: list[dict[str, Any]]) -> dict[str, float]:
+    """Share of named attributes that are right: each attribute, and "mean" over attributes."""
+    from core.metrics.attributes import load_folder
+
+    found = load_folder(MODELS / "attributes-b").adherence(images, wanted)
+    return {k: round(v, 3) for k, v in found.items()}
+
+
+def named_right(images: np.ndarray, wanted: list[dict[str, Any]]) -> float:
+    """Share of all that the prompts name which the pictures show."""
+    from core.metrics.attributes import label, load_folder
+
+    seen = load_folder(MODELS / "attributes-b").predict(images)
+    right = [
+        label(value) == seen[name][i] for i, names in enumerate(wanted) for name, value in names.items() if name in seen
+    ]
+    return round(float(np.mean(right)), 3)
+
+
+def copies(images: np.ndarray) -> tuple[float, float]:
+    """Share of `images` within 0.04 (RMSE at 32 px, pictures in 0 to 1) of a training portrait; the same of real ones."""
+    from training.portraits import load
+
+    def small(x: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [
+                x[i : i + 500].reshape(-1, 32, 2, 32, 2, 3).mean((2, 4), dtype=np.float32).reshape(-1, 3072) / 255
+                for i in range(0, len(x), 500)
+            ]
+        )
+
+    train, held = small(load("train", 64)[0]), small(load("heldout", 64)[0][:200])
+    norms = np.square(train).sum(1)
+
+    def near(x: np.ndarray) -> float:
+        square = np.square(x).sum(1)[:, None] + norms - 2 * x @ train.T
+        return round(float((np.sqrt(square.min(1).clip(0) / 3072) < 0.04).mean()), 3)
+
+    return near(small(images)), near(held)
+
+
+def measure_text_to_image(name: str, count: int) -> dict[str, Any]:
+    """Held-out prompts at guidance 1 and at the default, free phrasings, ceilings, near-copies, time of one picture."""
+    from core.diffusion.load import load_folder
+    from training.portraits import load
+
+    model = load_folder(MODELS / name)
+    _, steps, guidance = DEFAULT[name]
+    real, records = load("heldout", 64)
+    chosen = np.random.default_rng(7).permutation(len(records))[:count]
+    asked = [records[i] for i in chosen]
+    prompts = [r["captions"][i % len(r["captions"])] for i, r in enumerate(asked)]
+    begin = time.process_time()
+    pictures(model, prompts[:1], steps, guidance)
+    figures: dict[str, Any] = {
+        "prompts": count,
+        "steps": steps,
+        "guidance": guidance,
+        "cpu_seconds_a_picture": round(time.process_time() - begin, 2),
+    }
+    images = pictures(model, prompts, steps, guidance)
+    loop.save_sheet(images[:64], loop.RUNS / f"measure-{name}.png")
+    right = shares(images, asked)
+    figures |= {"attributes_right": right.pop("mean"), "right": right}
+    if guidance != 1:
+        figures["attributes_right_guidance_1"] = shares(pictures(model, prompts, steps, 1.0), asked)["mean"]
+    figures["ceiling_real"] = shares(np.asarray(real[chosen]), asked)["mean"]
+    from diffusers import AutoencoderTiny
+
+    from training.autoencoder import reconstruct
+
+    vae = AutoencoderTiny.from_pretrained(MODELS / "autoencoder").eval()
+    figures["ceiling_autoencoder"] = shares(reconstruct(vae, real[chosen]), asked)["mean"]
+    free = json.loads(FREE.read_text())
+    drawn = pictures(model, [f["prompt"] for f in free], steps, guidance, seed=5000)
+    loop.save_sheet(drawn, loop.RUNS / f"measure-{name}-free.png", columns=10)
+    figures["free_right"] = named_right(drawn, [f["names"] for f in free])
+    figures["free_right_no_template"] = named_right(drawn[:30], [f["names"] for f in free[:30]])
+    figures["near_copies"], figures["near_copies_real"] = copies(images)
+    return figures
+
+
+def measure_autoencoder() -> dict[str, Any]:
+    """PSNR, L1, and the attributes that survive the way through the latents."""
+    from diffusers import AutoencoderTiny
+
+    from training.autoencoder import measure, reconstruct
+    from training.portraits import load
+
+    real, records = load("heldout", 64)
+    again = reconstruct(AutoencoderTiny.from_pretrained(MODELS / "autoencoder").eval(), real[:500])
+    right = shares(again, records[:500])
+    return {
+        **measure(),
+        "attributes_right": right.pop("mean"),
+        "right": right,
+        "ceiling_real": shares(np.asarray(real[:500]), records[:500])["mean"],
+    }
+
+
+def fill_card(name: str, quality: dict[str, Any] | None = None, **values: Any) -> None:
+    """Put `quality` and other front matter into the card; bytes and parameters are read off the weight files."""
+    from safetensors import safe_open
+
+    path = MODELS / name / "README.md"
+    _, front, prose = path.read_text().split("---\n", 2)
+    card = yaml.safe_load(front) | values
+    if quality is not None:
+        card["quality"] = quality
+    files = sorted((MODELS / name).rglob("*.safetensors"))
+    card["bytes"] = sum(f.stat().st_size for f in files)
+    card["parameters"] = 0
+    for file in files:
+        with safe_open(file, "np") as weights:
+            card["parameters"] += sum(int(np.prod(weights.get_slice(k).get_shape())) for k in weights.keys())  # noqa: SIM118
+    path.write_text("---\n" + yaml.safe_dump(card, sort_keys=False, width=120, allow_unicode=True) + "---\n" + prose)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["autoencoder", "clip", "vae", "vae-2d", *DEFAULT])
+    parser.add_argument("--prompts", type=int, default=100)
+    args = parser.parse_args()
+    if args.what == "autoencoder":
+        quality = measure_autoencoder()
+    elif args.what == "clip":
+        from training.text import measure_clip
+
+        quality = measure_clip()
+    elif args.what in ("vae", "vae-2d"):
+        from training.vae import measure
+
+        quality = measure(args.what)
+    else:
+        quality = measure_text_to_image(args.what, args.prompts)
+    print(json.dumps(quality, indent=1))
+    fill_card(args.what, quality)
+
+
+if __name__ == "__main__":
+    main()
