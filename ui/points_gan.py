@@ -20,7 +20,7 @@ from ui.result import badge
 
 LAYERS = plots.LAYERS
 COLUMNS = ("step", "loss_d", "loss_g", "grad_g", "score_real", "score_fake", "kl", "js", "wasserstein", "mmd", "modes",
-           "near")      # of a record's history, as core.points.game writes it
+           "near", "pull")      # of a record's history, as core.points.game writes it
 MOVES = {"discriminator": ("D step", "One update of the discriminator alone"),
          "generator": ("G step", "One update of the generator alone"),
          "both": ("Both", "One full round"),
@@ -30,7 +30,7 @@ MORE = {"lr_g": "Learning rate of G", "lr_d": "Learning rate of D", "beta1": "Ad
         "width_d": "Width of D", "depth": "Hidden layers", "gp": "Gradient penalty λ (Wasserstein)",
         "spectral": "Spectral norm in D", "diversity": "Several points at once", "pack": "Points in a pack (PacGAN)",
         "average": "Average of G's weights", "start": "Start from"}
-DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(GanRequest)} | {"r1": 0.1}
+DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(GanRequest)}
 CONTROLS = ("data", "loss", "r1", *MORE)
 
 
@@ -46,7 +46,7 @@ def set_title(name: str) -> str:
 
 def full(settings: dict[str, Any]) -> dict[str, Any]:
     """Every control's value under a preset, so that nothing is left over from the one before."""
-    return {name: DEFAULTS[name] for name in CONTROLS} | {"r1": 0.0} | settings
+    return {name: DEFAULTS[name] for name in CONTROLS} | settings
 
 
 TOUR = [
@@ -172,7 +172,7 @@ def figures(game: dict[str, Any]) -> str:
     now = dict(zip(COLUMNS, game["history"][-1], strict=True))
     return (f"modes **{now['modes']:.0f} of {game['anchors']}** · near a mode **{100 * now['near']:.0f} %** · "
             f"JS **{now['js']:.2f}** nats · Wasserstein **{now['wasserstein']:.2f}** · MMD² **{now['mmd']:.3f}** · "
-            f"gradient of G **{now['grad_g']:.2g}**")
+            f"pull on a fake **{now['pull']:.2g}**")
 
 
 def break_it() -> None:
@@ -185,7 +185,7 @@ def break_it() -> None:
                "Press Reset to see it from the start.")
     teach.failures([item("collapse", "Watch “modes covered” fall to 1 or 2."),
                     item("oscillation", "Watch D's scores and the Wasserstein distance swing."),
-                    item("vanishing", "Watch the gradient of G fall to nothing while D's loss reaches zero.")])
+                    item("vanishing", "Watch the pull on a fake fall to nothing while D's loss reaches zero.")])
 
 
 def measure(c: points_stage.Chain) -> None:
@@ -202,7 +202,7 @@ def measure(c: points_stage.Chain) -> None:
         "histograms of 24 × 24 cells, in nats (JS at most ln 2 = 0.69). **Wasserstein**: mean over 32 directions of how "
         "far mass must move, in plot units. **MMD²**: Gaussian kernels of width 0.25 and 1. **Modes**: places that get at "
         "least a fifth of their fair share; data without true modes is cut into 16 parts. **grad_g**: length of the "
-        "gradient of G's loss in its weights.")
+        "gradient of G's loss in its weights. **pull**: the same at the fakes themselves (an arrow's length), median.")
     lines = [",".join(COLUMNS), *(",".join(f"{v:.5g}" for v in row) for row in c.data["games"][0]["history"])]
     st.download_button("History of A as CSV", "\n".join(lines), "gan-history.csv", "text/csv", on_click="ignore",
                        icon=":material/download:")

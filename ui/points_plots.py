@@ -79,10 +79,10 @@ def _points(points: np.ndarray, color: str, size: float, opacity: float) -> Any:
 
 
 CURVES = {"Losses": ("loss_d", "loss_g"), "Distances": ("js", "wasserstein", "mmd"), "KL": ("kl",), "Modes": ("modes",),
-          "Scores of D": ("score_real", "score_fake"), "Gradient of G": ("grad_g",)}
+          "Scores of D": ("score_real", "score_fake"), "Gradient": ("pull", "grad_g")}
 WORDS = {"loss_d": "loss of D", "loss_g": "loss of G", "js": "Jensen-Shannon (nats)", "wasserstein": "sliced Wasserstein",
          "mmd": "MMD² ", "kl": "KL(data‖model) (nats)", "modes": "modes covered", "score_real": "on real",
-         "score_fake": "on fakes", "grad_g": "length of the gradient"}
+         "score_fake": "on fakes", "grad_g": "gradient in G's weights", "pull": "pull on a fake (median)"}
 HUES = ("#2B8CD6", "#D55E00", "#009E73")
 
 
@@ -109,7 +109,7 @@ def curves(games: Sequence[dict[str, Any]], columns: Sequence[str], shown: str, 
         figure.update_yaxes(range=[0, 0.75])
     elif shown == "KL":
         figure.update_yaxes(range=[0, 10])
-    elif shown == "Gradient of G":
+    elif shown == "Gradient":
         figure.update_yaxes(type="log")
     elif values:        # losses: a stable window that ignores single spikes
         flat = np.concatenate(values)
