@@ -76,7 +76,7 @@ def named_right(images: np.ndarray, wanted: list[dict[str, Any]]) -> float:
 
 
 def copies(images: np.ndarray) -> tuple[float, float]:
-    """Share of `images` within 0.04 (RMSE at 32 px, pictures in 0 to 1) of a training portrait; the same of real ones."""
+    """Share of `images` within 0.04 (RMSE at 32 px, range 0 to 1) of a training portrait; the same of held-out ones."""
     from training.portraits import load
 
     def small(x: np.ndarray) -> np.ndarray:

@@ -56,19 +56,16 @@ def clip_tokenizer(records: list[dict[str, Any]]) -> CLIPTokenizer:
 
 
 def t5_tokenizer(records: list[dict[str, Any]]) -> PreTrainedTokenizerFast:
-    """Unigram pieces with "▁" before a word, </s> at the end and <pad>, as T5's."""
+    """Pieces with "▁" before a word, </s> at the end and <pad>, as T5's; merged until every known word is one."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-    backend = Tokenizer(models.Unigram())
+    backend = Tokenizer(models.BPE(unk_token="<unk>"))
     backend.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), pre_tokenizers.Metaspace()])
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
     backend.decoder = decoders.Metaspace()
-    backend.train_from_iterator(
-        corpus(records[:6000]),
-        trainers.UnigramTrainer(
-            vocab_size=700, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
-        ),
-    )
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.BpeTrainer(vocab_size=2000, min_frequency=8, special_tokens=special, show_progress=False)
+    backend.train_from_iterator(corpus(records[:6000]), trainer)
     backend.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=LENGTH

@@ -1,0 +1,1 @@
+"""Variational autoencoders one can sample from (https://arxiv.org/abs/1312.6114)."""
