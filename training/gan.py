@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from core.gan.labels import ATTRIBUTES, C_DIM, one_hot, row_of
 from core.gan.load import classes, load_folder
-from core.gan.networks import Encoder, ProGANGenerator
+from core.gan.networks import Encoder
 from training.loop import generator as rng
 from training.loop import save_sheet, to_tensor, to_uint8
 
@@ -167,10 +167,10 @@ class Trainer:
         r = self.recipe
         if self.stage == "copy":
             own = [*self.g.parameters(), *(self.e.parameters() if self.own_encoder else [])]
-            self.g_opt = torch.optim.Adam(own, r.copy_lr, (0.9, 0.99))
+            self.g_opt = torch.optim.Adam(own, r.copy_lr, (0.9, 0.99), fused=True)
         else:
-            self.g_opt = torch.optim.Adam(self.g.parameters(), r.lr, r.betas)
-        self.d_opt = torch.optim.Adam(self.d.parameters(), r.lr, r.betas)
+            self.g_opt = torch.optim.Adam(self.g.parameters(), r.lr, r.betas, fused=True)
+        self.d_opt = torch.optim.Adam(self.d.parameters(), r.lr, r.betas, fused=True)
 
     def begin_adversarial(self) -> None:
         if self.own_encoder and self.stage == "copy":
@@ -239,7 +239,7 @@ class Trainer:
         kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean()           # nats a picture
         fit = picture_loss(fake, target)
         self.g_opt.zero_grad(set_to_none=True)
-        (fit + 3e-4 * kl).backward()
+        (fit + 1e-4 * kl).backward()
         nn.utils.clip_grad_norm_(self.g.parameters(), 1.0)
         self.g_opt.step()
         self.note(fit=fit, kl=kl)
@@ -331,6 +331,8 @@ class Trainer:
             self.begin_adversarial()
         for key in ("g", "d", "e", "ema", "g_opt", "d_opt"):
             getattr(self, key).load_state_dict(state[key])
+        for group in (*self.g_opt.param_groups, *self.d_opt.param_groups):
+            group["fused"] = True
         self.step, self.stage_step, self.before = state["step"], state["stage_step"], state["seconds"]
 
     @torch.no_grad()

@@ -39,7 +39,8 @@ CARDS: dict[str, dict[str, Any]] = {
 }
 
 # Which value of which attribute each slider of SLIDES moves towards.
-TOWARDS = {"long hair": ("hair", ("long",)), "bald": ("hair", ("bald",)), "dark hair": ("hair_color", ("black", "brown")),
+TOWARDS = {"long hair": ("hair", ("long",)), "bald": ("hair", ("bald",)),
+           "dark hair": ("hair_color", ("black", "brown")),
            "dark skin": ("skin_color", ("brown", "dark")), "dark background": ("background", ("navy",)),
            "glasses": ("glasses", ("yes",)), "beard": ("beard", ("yes",)), "smile": ("mouth", ("smile", "laugh"))}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +83,7 @@ class Mapping(nn.Module):
         super().__init__()
         self.embed = Dense(c_dim, w_dim, gain=math.sqrt(c_dim / 8)) if c_dim else None
         widths = [z_dim + (w_dim if c_dim else 0)] + [w_dim] * depth
-        self.layers = nn.ModuleList(Dense(a, b, gain=math.sqrt(2)) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(Dense(a, b, gain=math.sqrt(2)) for a, b in pairwise(widths))
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         x = pixel_norm(z)
@@ -130,7 +131,7 @@ class MLPGenerator(Generator):
     def __init__(self, z_dim: int = 64, c_dim: int = 0, widths: Sequence[int] = (256, 512, 192)) -> None:
         super().__init__(z_dim, c_dim, z_dim + c_dim)
         sizes = [self.w_dim, *widths]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.out = nn.Linear(sizes[-1], 3 * RESOLUTION * RESOLUTION)
 
     def synthesis(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
@@ -162,7 +163,7 @@ class DCGANGenerator(Generator):
 
     def __init__(self, z_dim: int = 64, c_dim: int = 0, channels: Sequence[int] = (128, 96, 64, 32)) -> None:
         super().__init__(z_dim, c_dim, z_dim + c_dim)
-        sides = list(zip(channels, channels[1:], strict=False))
+        sides = list(pairwise(channels))
         self.first = nn.ConvTranspose2d(self.w_dim, channels[0], 4, bias=False)          # 1 -> 4
         self.norm = nn.BatchNorm2d(channels[0])
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in sides)
@@ -184,7 +185,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(self, c_dim: int = 0, channels: Sequence[int] = (32, 64, 96, 128)) -> None:
         super().__init__()
-        sides = list(zip(channels, channels[1:], strict=False))
+        sides = list(pairwise(channels))
         self.first = nn.Conv2d(3, channels[0], 4, 2, 1)                # 64 -> 32
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in sides)
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in sides)
@@ -210,7 +211,7 @@ class ProGANGenerator(Generator):
         self.level = 3.0
         self.first = Dense(self.w_dim, channels[0] * 16)
         self.conv4 = Conv(channels[0], channels[0], 3)
-        sides = list(zip(channels, channels[1:], strict=False))
+        sides = list(pairwise(channels))
         self.ups = nn.ModuleList(Conv(a, b, 4, up=True) for a, b in sides)
         self.convs = nn.ModuleList(Conv(b, b, 3) for _, b in sides)
         self.to_rgb = nn.ModuleList(Conv(b, 3, 1, gain=1.0) for _, b in sides)          # 8, 16, 32, 64
@@ -246,7 +247,7 @@ class ProGANDiscriminator(nn.Module):
     def __init__(self, c_dim: int = 0, channels: Sequence[int] = (16, 32, 64, 96, 128)) -> None:
         super().__init__()
         self.level = 3.0
-        sides = list(zip(channels, channels[1:], strict=False))        # 64 -> 32 -> 16 -> 8 -> 4
+        sides = list(pairwise(channels))        # 64 -> 32 -> 16 -> 8 -> 4
         self.from_rgb = nn.ModuleList(Conv(3, a, 1) for a, _ in sides)
         self.convs = nn.ModuleList(Conv(a, a, 3) for a, _ in sides)
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
@@ -286,11 +287,11 @@ class Head(nn.Module):
 
 
 class Trunk(nn.Module):
-    """64 x 64 picture to (B, channels[-1], 4, 4). Pixels are first folded 2 x 2 into channels: a quarter of the cost."""
+    """64 x 64 picture to (B, channels[-1], 4, 4). Pixels are folded 2 x 2 into channels first: a quarter of the cost."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        sides = list(zip(channels, channels[1:], strict=False))        # 32 -> 16 -> 8 -> 4
+        sides = list(pairwise(channels))        # 32 -> 16 -> 8 -> 4
         self.first = Conv(12, channels[0], 3)
         self.convs = nn.ModuleList(Conv(a, a, 3) if i else nn.Identity() for i, (a, _) in enumerate(sides))
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
@@ -318,7 +319,7 @@ class Encoder(nn.Module):
 
     def __init__(self, z_dim: int, channels: Sequence[int] = (64, 96, 128)) -> None:
         super().__init__()
-        sides = list(zip(channels, channels[1:], strict=False))        # 16 -> 8 -> 4
+        sides = list(pairwise(channels))        # 16 -> 8 -> 4
         self.first = Conv(12, channels[0], 3)
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
         self.dense = Dense(channels[-1] * 16, 256, gain=math.sqrt(2))

@@ -1,4 +1,4 @@
-"""Projection: the w whose picture is nearest to a given one (StyleGAN2, appendix D, with our own small feature loss)."""
+"""Projection: the w whose picture is nearest to a given one (StyleGAN2, appendix D, with a small feature loss)."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class WalkRequest(GanRequest):
 
 @dataclass(frozen=True)
 class MixRequest(GanRequest):
-    """Style mixing (StyleGAN, section 3.1): columns give the styles of layers first_layer to last_layer, rows the rest."""
+    """Style mixing (StyleGAN, section 3.1): columns style the layers first_layer to last_layer, rows the rest."""
 
     PIPELINE = "core.gan.mix"
 

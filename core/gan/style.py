@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ class StyleGenerator(Generator):
 def plan(channels: Sequence[int]) -> list[tuple[int, int, bool]]:
     """(inputs, outputs, up) of each convolution: one at 4 x 4, then an upsampling and a plain one a resolution."""
     rows = [(channels[0], channels[0], False)]
-    for a, b in zip(channels, channels[1:], strict=False):
+    for a, b in pairwise(channels):
         rows += [(a, b, True), (b, b, False)]
     return rows
 
@@ -237,7 +238,7 @@ class StyleGAN3Generator(StyleGenerator):
         super().__init__(z_dim, c_dim, w_dim, (), depth)
         rate, margin, _, width = self.LAYERS[0]
         self.input = FourierInput(w_dim, width, rate, margin)
-        pairs = list(zip(self.LAYERS, self.LAYERS[1:], strict=False))
+        pairs = list(pairwise(self.LAYERS))
         self.convs = nn.ModuleList(ModulatedConv(a[3], b[3], 3, w_dim) for a, b in pairs)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(1, b[3], 1, 1)) for _, b in pairs)
         self.bends = nn.ModuleList(FilteredLReLU(*a[:3], *b[:3]) for a, b in pairs)

@@ -13,8 +13,7 @@ from core.gan import growth, mix, move, project, sample, walk
 from core.gan.labels import ATTRIBUTES, C_DIM
 from core.gan.latent import draw, rows_that, slerp
 from core.gan.load import classes, load_folder
-from core.gan.request import (SLIDES, GrowthRequest, MixRequest, MoveRequest, ProjectRequest, SampleRequest,
-                              WalkRequest)
+from core.gan.request import SLIDES, GrowthRequest, MixRequest, MoveRequest, ProjectRequest, SampleRequest, WalkRequest
 from core.pipeline import Control
 
 torch.set_num_threads(1)
