@@ -18,8 +18,8 @@ class Recorder:
 
     times (S,), alpha (S,), sigma (S,): the noise level of each call; x, x0, eps (S, C, h, w) float32: state, predicted
     clean latents and predicted noise after guidance; cond, uncond, weak (S, C, h, w): predicted noise of each pass,
-    where two or more ran; attention (S, L, T, h, w) float16 with layers [L names]; last (C, h, w): the final state;
-    x_pictures, x0_pictures (S, H, W, 3) uint8: both decoded by the quick decoder.
+    where two or more ran, and cond_x0, ... the clean latents it believes in; attention (S, L, T, h, w) float16 with
+    layers [L names]; last (C, h, w): the final state; x_pictures, x0_pictures (S, H, W, 3) uint8: both decoded.
     """
 
     def __init__(self, levels: Levels, model: Diffusion) -> None:
@@ -37,7 +37,7 @@ class Recorder:
         row = {"x": x, "x0": x0, "eps": eps}
         if len(parts) > 1:
             for name, output in parts.items():
-                row[name] = self.levels.split(output, x, t)[1]
+                row[f"{name}_x0"], row[name] = self.levels.split(output, x, t)
         self.rows.append({name: value[0].float().cpu() for name, value in row.items()})
         self.times.append(t)
         if maps:
@@ -56,6 +56,7 @@ class Recorder:
         for name in ("cond", "uncond", "weak"):  # outside a guidance interval only one pass runs: it stands for both
             if any(name in row for row in self.rows):
                 record[name] = torch.stack([row.get(name, row["eps"]) for row in self.rows]).numpy()
+                record[f"{name}_x0"] = torch.stack([row.get(f"{name}_x0", row["x0"]) for row in self.rows]).numpy()
         if self.maps:
             record["attention"], record["layers"] = torch.stack(self.maps).numpy(), self.layers
         record["last"] = latents[0].float().cpu().numpy()

@@ -15,7 +15,7 @@ SCHEDULERS = (
 GUIDER_KINDS: dict[str, tuple[str, str, str]] = {
     "cfg": ("ClassifierFreeGuidance", "", "Standard: push away from the prediction without the prompt."),
     "zero-star": (
-        "ClassifierFreeZeroStarGuidance", "", "CFG-Zero*: fits the unconditional part first; the first step predicts 0.",
+        "ClassifierFreeZeroStarGuidance", "", "CFG-Zero*: fits the unconditional part first; step 1 predicts 0.",
     ),
     "adaptive projected": (
         "AdaptiveProjectedGuidance", "", "APG: keeps only the part of the push that does not just raise contrast.",

@@ -19,7 +19,8 @@ def pieces(model: Diffusion, prompt: str) -> list[str]:
     if model.tokenizer is None:
         return []
     plain = plain_prompt(prompt)
-    shown = [piece.replace("</w>", "").replace("▁", "") for piece in model.tokenizer.tokenize(plain)]
+    tokenizer = model.tokenizer
+    shown = [tokenizer.convert_tokens_to_string([p]).strip(" \ufffd") or "·" for p in tokenizer.tokenize(plain)]
     return shown[: limit(model)]
 
 

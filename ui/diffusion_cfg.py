@@ -1,0 +1,362 @@
+"""The lenses of the CFG explorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.diffusion.forward import to_uint8
+from core.diffusion.request import GUIDER_KINDS, GUIDERS, DiffusionRequest
+from core.errors import BadRequest, LabError
+from ui import style
+from ui.diffusion_grid import MOST_CELLS, files, grid
+from ui.diffusion_rail import samplers
+from ui.diffusion_scrubber import View, scrubber
+from ui.diffusion_steps import notes, record_of
+from ui.stage import POLL_SECONDS, job_of
+
+SCALES = "0, 1, 2, 3, 5, 8, 15"
+
+
+def numbers(text: str, low: float, high: float, most: int = 9) -> list[float]:
+    """ "1, 2, 4" -> [1.0, 2.0, 4.0]. Raises BadRequest, one sentence, for what is no list of numbers in range."""
+    try:
+        values = [float(part) for part in text.replace(";", ",").split(",") if part.strip()]
+    except ValueError:
+        raise BadRequest(f"“{text[:40]}” is no list of numbers; write for example {SCALES}.") from None
+    if not values or len(values) > most:
+        raise BadRequest(f"Give one to {most} numbers, with commas between.")
+    if not all(low <= value <= high for value in values):
+        raise BadRequest(f"Every number must lie from {low:g} to {high:g}.")
+    return list(dict.fromkeys(values))
+
+
+def scores(result: Any) -> dict[str, Any]:
+    """Figures of one result's pictures: attributes right (share), saturation, clipped share."""
+    from core.diffusion import score
+    from core.runtime.models import lease
+
+    figures: dict[str, Any] = {}
+    try:
+        with lease("attributes-b") as (classifier,):
+            figures["attributes right"] = float(np.mean(score.right(classifier, result.images, result.request.prompt)))
+    except LabError:  # the classifier is not there or does not fit: the other figures stand
+        figures["attributes right"] = float("nan")
+    figures["saturation"] = float(score.saturation(result.images).mean())
+    figures["clipped"] = float(score.clipped(result.images).mean())
+    return figures
+
+
+def score_line(result: Any) -> str:
+    """A cell's caption: attributes right, saturation."""
+    kept = st.session_state.setdefault("_cell_scores", {})
+    name = result.request.digest()
+    if name not in kept:
+        if len(kept) > 400:
+            kept.clear()
+        kept[name] = scores(result)
+    share = kept[name]["attributes right"]
+    first = "" if np.isnan(share) else f"{100 * share:.0f} % right"
+    return f"{first} · sat {kept[name]['saturation']:.2f}".strip(" ·")
+
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+def strip(request: DiffusionRequest, scales: Sequence[float], seeds: int) -> list[list[Any]]:
+    """The matrix of guidance (columns) and seeds (rows), noise shared along a row."""
+    rows = [request.replace(seed=(request.seed + i) % 2**32) for i in range(seeds)]
+    cells = [[row.replace(guidance_scale=scale) for scale in scales] for row in rows]
+    results = grid(
+        cells,
+        [f"seed {row.seed}" for row in rows],
+        [f"w = {scale:g}" for scale in scales],
+        key="strip",
+        under=score_line,
+        scale=3 if seeds == 1 else 2,
+    )
+    table = [
+        {
+            "seed": r.request.seed,
+            "guidance_scale": r.request.guidance_scale,
+            **scores(r),
+            "seconds": round(r.seconds, 3),
+        }
+        for row in results
+        for r in row
+        if r is not None
+    ]
+    if table:
+        files(
+            results, [f"seed {row.seed}" for row in rows], [f"w = {s:g}" for s in scales], "guidance by seed", table,
+            key="strip_files",
+        )  # fmt: skip
+    return results
+
+
+# --- Why it works -----------------------------------------------------------------------------------------------------
+def why(request: DiffusionRequest, scales: Sequence[float]) -> None:
+    """Inside one guided run: the two predictions, their difference, the result; norm, angle, saturation by step."""
+    choices = [scale for scale in scales if scale not in (0.0, 1.0)]
+    if not choices:
+        st.info("At w = 0 and w = 1 only one prediction is used; add a larger guidance to the list.")
+        return
+    middle = min(choices, key=lambda scale: abs(scale - 5))
+    scale = st.segmented_control(
+        "Guidance looked into", choices, default=middle, required=True, format_func=lambda s: f"w = {s:g}", key="why_w"
+    )
+    job = job_of(request.replace(guidance_scale=float(scale), record=True), "why")
+
+    @st.fragment(run_every=POLL_SECONDS if job.active else None)
+    def live() -> None:
+        if job.error:
+            st.error(job.error)
+        elif job.result is None:
+            st.progress(job.progress, text="Recording a run with both predictions")
+        else:
+            _why(job.result)
+        if job.result is not None and not live_done[0]:
+            live_done[0] = True
+            st.rerun()
+
+    live_done = [not job.active]
+    live()
+
+
+def _why(result: Any) -> None:
+    record = record_of(result)
+    if record is None or "cond" not in record:
+        st.info("This run made only one prediction a step; choose a guidance other than 0 and 1.")
+        return
+    other = "uncond" if "uncond" in record else "weak"
+    believed = _decoded(result.request.digest(), result.request.model, record[f"{other}_x0"], record["cond_x0"])
+    gap = record["cond"] - record[other]  # (S, C, h, w)
+    size = np.abs(gap).mean(1)
+    heat = np.clip(255 * size / (np.percentile(size, 99.5) + 1e-6), 0, 255).astype(np.uint8)
+    scrubber(
+        [
+            View("Without the prompt", "clean picture believed from ε̂(x_t)", believed[0]),
+            View("With the prompt", "clean picture believed from ε̂(x_t, prompt)", believed[1]),
+            View("Difference", "where they differ: |ε̂ prompt − ε̂ none|", np.repeat(heat[..., None], 3, -1)),
+            View(f"Guided, w = {result.request.guidance_scale:g}", "the difference, w times: what is really used",
+                 record["x0_pictures"]),
+        ],
+        notes(record), key="why_scrubber", identity=f"why{result.request.digest()}", start=len(record["times"]) // 3,
+        least=140,
+    )  # fmt: skip
+    _why_curves(record, other, believed[2])
+    st.caption(
+        "Both predictions see the same noisy picture. Early they disagree about what is there at all: pushing along "
+        "the difference decides in favour of the prompt. Late they nearly agree, and the push mostly adds contrast. "
+        "An angle near 0° means that the difference only makes the same prediction stronger."
+    )
+
+
+@st.cache_data(max_entries=6, show_spinner=False)
+def _decoded(digest: str, model: str, _other: np.ndarray, _cond: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Latents (S, C, h, w) of both beliefs -> pictures (S, H, W, 3), and the usual size of a clean latent."""
+    import torch
+
+    from core.runtime.models import lease
+
+    with lease(model) as (loaded,), torch.inference_mode():
+        both = [loaded.quick(torch.from_numpy(part).to(loaded.device)).permute(0, 2, 3, 1) for part in (_other, _cond)]
+    usual = float(np.abs(_cond[-1]).max())
+    return to_uint8(both[0].cpu().numpy()), to_uint8(both[1].cpu().numpy()), usual
+
+
+def _why_curves(record: dict[str, Any], other: str, usual: float) -> None:
+    import plotly.graph_objects as go
+
+    steps = np.arange(1, len(record["times"]) + 1)
+    cond, uncond, guided = (record[name].reshape(len(steps), -1) for name in ("cond", other, "eps"))
+    length = np.linalg.norm
+    ratio = 100 * length(cond - uncond, axis=1) / length(uncond, axis=1)
+    gap = cond - uncond
+    cosine = (gap * uncond).sum(1) / (length(gap, axis=1) * length(uncond, axis=1) + 1e-9)
+    beyond = 100 * (np.abs(record["x0"]) > usual).mean((1, 2, 3))
+    left, middle, right = st.columns(3)
+    hue = style.color("diffusion")
+    for column, title, unit, values, key in (
+        (left, "Size of the difference", "% of ‖ε̂ none‖", ratio, "why_size"),
+        (
+            middle,
+            "Angle of difference to ε̂ none",
+            "degrees",
+            np.degrees(np.arccos(np.clip(cosine, -1, 1))),
+            "why_angle",
+        ),
+        (right, "Guided x̂₀ beyond the unguided range", "% of latent values", beyond, "why_beyond"),
+    ):
+        figure = style.figure(title=title, xaxis_title="step", yaxis_title=unit, height=260)
+        figure.add_trace(go.Scatter(x=steps, y=values, line_color=hue, mode="lines+markers", name=unit))
+        column.plotly_chart(figure, key=key)
+    longer = length(guided, axis=1) / length(cond, axis=1)
+    begins = next((int(step) for step, share in zip(steps, beyond, strict=True) if share > 0.5), None)
+    st.markdown(
+        f"Guidance makes the predicted noise **{100 * (longer.mean() - 1):+.1f} %** longer on average. "
+        + (f"Saturation begins at **step {begins}**: more than 0.5 % of x̂₀ leaves the range of the unguided belief."
+           if begins else "No saturation: x̂₀ stays within the range of the unguided belief.")
+    )  # fmt: skip
+
+
+# --- Trade-off --------------------------------------------------------------------------------------------------------
+def trade_off(request: DiffusionRequest, scales: Sequence[float]) -> None:
+    """Adherence against diversity, saturation over the guidance list, on N samples computed now, with bands."""
+    st.markdown(
+        "Guidance buys adherence and pays with variety. Each point is N pictures of your prompt, made now; "
+        "the bars are 95 % bootstrap intervals."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = st.segmented_control("N", [4, 8, 16], default=8, required=True, key="sweep_n")
+        start = st.toggle("Compute", key="sweep_on", help=f"{len(scales)} x N pictures, kept one guidance at a time.")
+    if not start:
+        return
+    cells = [[request.replace(guidance_scale=scale, count=int(count), record=False) for scale in scales]]
+    results = grid(cells, [""], [f"w = {s:g}" for s in scales], key="sweep", scale=1)[0]
+    there = [result for result in results if result is not None and len(result.images) > 1]
+    if len(there) > 1:
+        _trade_off_plot(there)
+
+
+def _trade_off_plot(results: Sequence[Any]) -> None:
+    import plotly.graph_objects as go
+
+    from core.diffusion import score
+    from core.runtime.models import lease
+
+    rows = []
+    with lease("attributes-b") as (classifier,):
+        for result in results:
+            share = score.right(classifier, result.images, result.request.prompt)
+            rows.append(
+                {
+                    "w": result.request.guidance_scale,
+                    "right": (
+                        100 * float(share.mean()),
+                        *(100 * b for b in score.band(share, lambda v: float(v.mean()))),
+                    ),
+                    "spread": (score.spread(result.images), *score.band(result.images, score.spread, rounds=60)),
+                    "saturation": (
+                        float(score.saturation(result.images).mean()),
+                        *score.band(score.saturation(result.images), lambda v: float(v.mean())),
+                    ),
+                }
+            )
+    columns = st.columns(3)
+    for column, (name, title, unit, hue) in zip(
+        columns,
+        (
+            ("right", "Attributes right", "% (held-out classifier)", style.color("diffusion")),
+            ("spread", "Diversity", "RMS pixel distance of pairs", style.color("vae")),
+            ("saturation", "Saturation", "mean (max − min)", style.color("gan")),
+        ),
+        strict=True,
+    ):
+        figure = style.figure(title=title, xaxis_title="guidance w", yaxis_title=unit, height=280)
+        values = np.array([row[name] for row in rows])  # (W, 3): value, low, high
+        error = {"array": values[:, 2] - values[:, 0], "arrayminus": values[:, 0] - values[:, 1], "type": "data"}
+        figure.add_trace(
+            go.Scatter(x=[r["w"] for r in rows], y=values[:, 0], error_y=error, line_color=hue, name=title)
+        )
+        column.plotly_chart(figure, key=f"trade_{name}")
+
+
+# --- Guiders ----------------------------------------------------------------------------------------------------------
+def guiders(request: DiffusionRequest) -> None:
+    """diffusers' guiders on one seed."""
+    scale = st.slider("Guidance w of all", 1.5, 15.0, 5.0, 0.5, key="guiders_w")
+    names = st.multiselect(
+        "Guiders", GUIDERS, default=["cfg", "zero-star", "adaptive projected", "tangential", "perturbed attention"],
+        key="guiders_names",
+    )  # fmt: skip
+    if not names:
+        st.info("Choose at least one guider.")
+        return
+    cells = [[request.replace(guider=name, guidance_scale=scale) for name in names]]
+    results = grid(cells, [""], [name[:14] for name in names], key="guiders", under=score_line, scale=3)[0]
+    table = [
+        {
+            "guider": name,
+            "what it does": GUIDER_KINDS[name][2],
+            **{k: round(v, 3) for k, v in scores(result).items()},
+            "model calls": result.model_calls,
+            "seconds": round(result.seconds, 2),
+        }
+        for name, result in zip(names, results, strict=True)
+        if result is not None
+    ]
+    if table:
+        st.dataframe(table, hide_index=True)
+
+
+# --- X/Y/Z grid -------------------------------------------------------------------------------------------------------
+AXES = ("guidance", "steps", "scheduler", "seed", "prompt words", "guider", "negative prompt", "model")
+
+
+def xyz(request: DiffusionRequest, models: Sequence[str]) -> None:
+    """Any two or three settings against each other."""
+    chosen = []
+    defaults = (("guidance", "1, 3, 8"), ("prompt words", "smile, sad mouth"), ("none", ""))
+    for column, label, (axis, values) in zip(
+        st.columns(3), ("X (across)", "Y (down)", "Z (sheets)"), defaults, strict=True
+    ):
+        with column:
+            name = st.selectbox(label, ("none", *AXES), index=("none", *AXES).index(axis), key=f"xyz_{label[0]}")
+            help = "For prompt words: the word as it stands in the prompt first, then what replaces it."
+            value = values if name == axis else _example(name, models)
+            text = st.text_input("Values", value, key=f"xyz_{label[0]}_{name}", help=help, disabled=name == "none")
+            chosen.append((name, _values(name, text)))
+    (x, xs), (y, ys), (z, zs) = chosen
+    cells = len(xs) * len(ys) * len(zs)
+    if cells > MOST_CELLS:
+        raise BadRequest(f"{cells} cells are too many; shorten the lists to at most {MOST_CELLS} cells.")
+    if not st.toggle(f"Compute {cells} cells", key="xyz_on"):
+        return
+    for k, third in enumerate(zs):
+        base = _with(request, z, zs, third)
+        requests = [[_with(_with(base, y, ys, down), x, xs, across) for across in xs] for down in ys]
+        corner = f"{z} = {third}" if z != "none" else ""
+        results = grid(requests, list(ys), list(xs), key=f"xyz{k}", corner=corner, under=score_line)
+        table = [
+            {x: xs[c], y: ys[r], z: third, **scores(result), "seconds": round(result.seconds, 3)}
+            for r, row in enumerate(results)
+            for c, result in enumerate(row)
+            if result is not None
+        ]
+        files(results, list(ys), list(xs), f"{x} by {y} {corner}", table, key=f"xyz{k}_files")
+
+
+def _example(axis: str, models: Sequence[str]) -> str:
+    return {
+        "guidance": "1, 3, 8", "steps": "4, 8, 20", "scheduler": "DDIM, Euler ancestral, DPM++ 2M", "seed": "1, 2, 3",
+        "prompt words": "smile, sad mouth", "guider": "cfg, adaptive projected", "negative prompt": "none, glasses",
+        "model": ", ".join(models[:4]),
+    }.get(axis, "")  # fmt: skip
+
+
+def _values(axis: str, text: str) -> list[str]:
+    if axis == "none":
+        return [""]
+    values = [part.strip() for part in text.split(",") if part.strip()]
+    if not values:
+        raise BadRequest(f"Give at least one value for {axis}, with commas between.")
+    return values[:9]
+
+
+def _with(request: DiffusionRequest, axis: str, values: Sequence[str], value: str) -> DiffusionRequest:
+    """The request with one axis set. Raises BadRequest for a value that does not fit."""
+    if axis == "none":
+        return request
+    if axis == "prompt words":
+        if values[0] not in request.prompt:
+            raise BadRequest(f"“{values[0]}” does not stand in the prompt; begin the list with a word that does.")
+        return request.replace(prompt=request.prompt.replace(values[0], value))
+    if axis == "negative prompt":
+        return request.replace(negative_prompt="" if value == "none" else value)
+    if axis == "scheduler" and value not in samplers(request.model):
+        raise BadRequest(f"“{value}” does not fit; choose among {', '.join(samplers(request.model))}.")
+    field = {"guidance": "guidance_scale", "steps": "num_inference_steps"}.get(axis, axis)
+    changed = DiffusionRequest.from_dict({field: value})
+    return request.replace(**{field: getattr(changed, field)})

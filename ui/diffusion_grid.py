@@ -1,0 +1,165 @@
+"""A grid of runs: one job a cell, streamed as they finish, kept one by one, drawn as one labelled sheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.request import Request
+from core.result import Result
+from core.runtime.jobs import Job
+from ui.stage import POLL_SECONDS, job_of
+
+MOST_CELLS = 48  # the store of finished results holds 64
+GAP = 4
+MARGIN = 16
+
+
+def grid(
+    requests: Sequence[Sequence[Request | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    key: str,
+    corner: str = "",
+    under: Callable[[Result], str] | None = None,
+    scale: int = 2,
+) -> list[list[Any]]:
+    """Run every cell (None: left empty), draw the sheet as cells arrive; returns the results that are there.
+
+    under(result): a short line for each cell. Cells already computed, here or on another page, are not computed again.
+    """
+    jobs: list[list[Job | None]] = [
+        [job_of(cell, f"{key}_{r}_{c}") if cell is not None else None for c, cell in enumerate(row)]
+        for r, row in enumerate(requests)
+    ]
+    flat = [job for row in jobs for job in row if job is not None]
+    running = any(job.active for job in flat)
+
+    @st.fragment(run_every=POLL_SECONDS * 2 if running else None)
+    def live() -> None:
+        results = [[job.result if job else None for job in row] for row in jobs]
+        previews = [[job.preview if job else None for job in row] for row in jobs]
+        done = sum(job.result is not None for job in flat)
+        image = sheet(results, rows, columns, corner=corner, previews=previews, under=under, scale=scale)
+        st.image(image, width="stretch", alt=f"{len(rows)} by {len(columns)} pictures: {corner}")
+        errors = list(dict.fromkeys(job.error for job in flat if job.error))
+        for error in errors[:2]:
+            st.error(error, icon=":material/info:")
+        seconds = sum(job.result.seconds for job in flat if job.result)
+        words = f"{done} of {len(flat)} computed" + (f" · {seconds:.1f} s in all · ai-generated" if done else "")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(done / max(1, len(flat)), text=words)
+            st.button(
+                "Stop", key=f"_{key}_stopall", icon=":material/stop:", disabled=not running,
+                on_click=_stop_all, args=(flat,),
+            )  # fmt: skip
+        if running and not any(job.active for job in flat):
+            st.rerun()
+
+    live()
+    return [[job.result if job and not job.active else None for job in row] for row in jobs]
+
+
+def _stop_all(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.active:
+            job.stop()
+
+
+def sheet(
+    results: Sequence[Sequence[Any]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    corner: str = "",
+    previews: Sequence[Sequence[Any]] | None = None,
+    under: Callable[[Any], str] | None = None,
+    scale: int = 2,
+    background: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> np.ndarray:
+    """Results in a labelled grid -> (H, W, 4) uint8. Empty cells stay grey, running ones show their preview, dimmed."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    side = next((r.images.shape[1] for row in results for r in row if r is not None and len(r.images)), 64) * scale
+    font = ImageFont.load_default(size=13)
+    left = max([0, *(int(font.getlength(label)) + 10 for label in rows if label)])
+    foot = MARGIN if under else 0
+    width = left + len(columns) * (side + GAP)
+    height = MARGIN + 4 + len(rows) * (side + foot + GAP)
+    canvas = Image.new("RGBA", (width, height), background)
+    draw = ImageDraw.Draw(canvas)
+    ink = (128, 132, 140, 255)
+    draw.text((2, 1), corner, ink, font)
+    for c, label in enumerate(columns):
+        draw.text((left + c * (side + GAP) + side // 2, 1), label, ink, font, anchor="ma")
+    for r, label in enumerate(rows):
+        top = MARGIN + 4 + r * (side + foot + GAP)
+        draw.text((2, top + side // 2 - 7), label, ink, font)
+        for c in range(len(columns)):
+            place = (left + c * (side + GAP), top)
+            result = results[r][c]
+            preview = previews[r][c] if previews else None
+            if result is not None and len(result.images):
+                picture = Image.fromarray(result.images[0])
+                canvas.paste(picture.resize((side, side), Image.Resampling.NEAREST), place)
+                if under:
+                    draw.text((place[0] + side // 2, top + side + 1), under(result), ink, font, anchor="ma")
+            elif preview is not None:
+                small = preview if preview.ndim == 3 else preview[-1]
+                shown = Image.fromarray((small // 2 + 90).astype(np.uint8)).resize(
+                    (side, side), Image.Resampling.NEAREST
+                )
+                canvas.paste(shown, place)
+            else:
+                draw.rectangle((*place, place[0] + side - 1, top + side - 1), fill=(128, 132, 140, 40))
+    return np.asarray(canvas)
+
+
+def files(
+    results: Sequence[Sequence[Any]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    corner: str,
+    scores: list[dict[str, Any]],
+    *,
+    key: str,
+) -> None:
+    """The sheet as PNG with its recipe inside, and the scores as CSV."""
+
+    def png() -> bytes:
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+
+        meta = PngInfo()
+        first = next((r for row in results for r in row if r is not None), None)
+        if first is not None:
+            import json
+
+            recipe = {"axes": corner, "rows": list(rows), "columns": list(columns), "base": first.request.to_dict()}
+            meta.add_itxt("lab:grid", json.dumps({**recipe, "ai_generated": True}))
+        out = io.BytesIO()
+        Image.fromarray(sheet(results, rows, columns, corner=corner, background=(255, 255, 255, 255))).save(
+            out, "PNG", pnginfo=meta
+        )
+        return out.getvalue()
+
+    def table() -> bytes:
+        out = io.StringIO()
+        names = list(dict.fromkeys(name for row in scores for name in row))
+        writer = csv.DictWriter(out, names)
+        writer.writeheader()
+        writer.writerows(scores)
+        return out.getvalue().encode()
+
+    with st.container(horizontal=True):
+        st.download_button("Sheet", png, "grid.png", key=f"_{key}_png", icon=":material/download:", on_click="ignore")
+        if scores:
+            st.download_button(
+                "Scores", table, "grid.csv", key=f"_{key}_csv", icon=":material/table:", on_click="ignore"
+            )
