@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from pathlib import Path
 from typing import Any
@@ -147,41 +148,67 @@ def samples() -> None:
     st.caption(f"Computed when you opened this page, in {sum(done):.1f} s together · 64 x 64 pixels · ai-generated")
 
 
-def family_map() -> None:
-    """How the families hang together; each node is a family, each leaf a model that runs here."""
-    figure = style.figure(height=430, title="The families, and what runs here", showlegend=False)
-    centres = {"gan": (0, 2), "vae": (2, 2.6), "autoregressive": (4.2, 2), "diffusion": (1, 0), "flow": (3.4, 0)}
-    for a, b, words in (
-        ("vae", "diffusion", "a VAE compresses, diffusion works in its latents"),
-        ("diffusion", "flow", "same training pairs, straight paths"),
-        ("vae", "autoregressive", "tokens of an autoencoder, predicted one by one"),
-        ("gan", "vae", "adversarial losses sharpen decoders"),
-    ):
-        (x0, y0), (x1, y1) = centres[a], centres[b]
-        figure.add_scatter(
-            x=[x0, (x0 + x1) / 2, x1], y=[y0, (y0 + y1) / 2, y1], mode="lines", hovertext=words, hoverinfo="text",
-            line={"color": style.REAL, "width": 1, "dash": "dot"},
-        )  # fmt: skip
-    import math
+# Where each family stands on the map, and how the families hang together.
+CENTRES = {
+    "gan": (0.0, 1.0),
+    "vae": (1.9, 1.6),
+    "autoregressive": (3.8, 1.0),
+    "diffusion": (0.9, -0.6),
+    "flow": (2.9, -0.6),
+}
+BONDS = [
+    ("gan", "vae", "adversarial losses sharpen decoders"),
+    ("vae", "autoregressive", "tokens of an autoencoder, predicted one by one"),
+    ("vae", "diffusion", "a VAE compresses, diffusion works in its latents"),
+    ("diffusion", "flow", "the same pairs of noise and data, straighter paths"),
+    ("autoregressive", "flow", "tokens or velocities: the two schools of today"),
+]
 
-    for family, (x, y) in centres.items():
-        members = [
-            c for c in catalog.cards(family=family) if c.role == "generator" and c.source != "remote" and c.loader
-        ]
+
+def family_map() -> None:
+    """The families as hubs, around each the models that run here; a click on one opens its page."""
+    figure = style.figure(height=430, title="The map: click a model to run it", showlegend=False)
+    for a, b, words in BONDS:
+        (x0, y0), (x1, y1) = CENTRES[a], CENTRES[b]
+        line = {"color": style.REAL, "width": 1.5, "dash": "dot"}
+        points = {"x": [x0, (x0 + x1) / 2, x1], "y": [y0, (y0 + y1) / 2, y1]}
+        figure.add_scatter(**points, mode="lines", hovertext=words, hoverinfo="text", line=line)
+    leaves: list[tuple[float, float, Card]] = []
+    for family, (x, y) in CENTRES.items():
+        members = [c for c in catalog.cards(family=family, role="generator") if c.source == "embedded" and place(c)]
         for i, card in enumerate(members):
             angle = 2 * math.pi * (i + 0.5) / len(members)
-            figure.add_scatter(
-                x=[x + 0.62 * math.cos(angle)], y=[y + 0.5 * math.sin(angle)], mode="markers",
-                marker={"size": 9 + 3 * math.log10(1 + card.parameters / 1e4), "color": style.color(family), "opacity": 0.75},
-                hovertext=f"{card.title} ({card.year}), {card.parameters / 1e6:.2f} M", hoverinfo="text",
-            )  # fmt: skip
-        figure.add_scatter(
-            x=[x], y=[y], mode="markers+text", text=[style.FAMILY_NAMES[family]], textposition="middle center",
-            marker={"size": 34, "color": style.color(family), "opacity": 0.25}, hoverinfo="skip",
-        )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-1, 5.2])
-    figure.update_yaxes(visible=False, range=[-0.9, 3.4])
-    st.plotly_chart(figure, alt="Map of five families of generative models and the models of each that run here")
+            leaves.append((x + 0.6 * math.cos(angle), y + 0.42 * math.sin(angle), card))
+        hub = {"size": 26, "color": style.color(family), "opacity": 0.3}
+        figure.add_scatter(x=[x], y=[y], mode="markers", marker=hub, hoverinfo="skip")
+        name = f"<b>{style.FAMILY_NAMES[family]}</b>"
+        figure.add_annotation(x=x, y=y, text=name, showarrow=False, font={"size": 13})
+    figure.add_scatter(
+        x=[x for x, _, _ in leaves],
+        y=[y for _, y, _ in leaves],
+        mode="markers+text",
+        text=[card.title.split(" (")[0] for *_, card in leaves],
+        textposition="bottom center",
+        textfont={"size": 10},
+        marker={
+            "size": [8 + 4 * math.log10(1 + card.parameters / 1e4) for *_, card in leaves],
+            "color": [style.color(card.family) for *_, card in leaves],
+        },
+        hovertext=[f"{card.title} ({card.year}), {card.parameters / 1e6:.2f} M parameters" for *_, card in leaves],
+        hoverinfo="text",
+    )
+    figure.update_xaxes(visible=False, range=[-0.9, 4.7])
+    figure.update_yaxes(visible=False, range=[-1.25, 2.2])
+    alt = "Map of five families of generative models and the models of each that run here"
+    _open_clicked(st.plotly_chart(figure, key="map", on_select="rerun", selection_mode="points", alt=alt), leaves)
+
+
+def _open_clicked(event: Any, items: list[Any]) -> None:
+    """Go to the page of the model that was clicked in a plot; items end in a Card, in the order of the points."""
+    chosen = event.selection.point_indices if event else []
+    if chosen and chosen[0] < len(items):
+        card = items[chosen[0]][-1]
+        st.switch_page(place(card), query_params={"model": card.id})
 
 
 def families() -> None:
@@ -217,7 +244,7 @@ def timeline() -> None:
     ]
     if not ideas:
         return
-    figure = style.figure(height=260, title="Ten years of ideas: click one to run it", showlegend=False)
+    figure = style.figure(height=260, title="Twelve years of ideas: click one to run it", showlegend=False)
     lanes = {"gan": 0, "vae": 1, "autoregressive": 2, "diffusion": 3, "flow": 4, "other": 1.5}
     figure.add_scatter(
         x=[when for when, *_ in ideas],
@@ -231,17 +258,8 @@ def timeline() -> None:
     )
     figure.update_yaxes(visible=False, range=[-0.7, 5])
     figure.update_xaxes(range=[2013.2, 2025.4], dtick=1)
-    event = st.plotly_chart(
-        figure,
-        key="timeline",
-        on_select="rerun",
-        selection_mode="points",
-        alt="Timeline of generative models, 2013 to 2025",
-    )
-    chosen = event.selection.point_indices if event else []
-    if chosen:
-        card = ideas[chosen[0]][3]
-        st.switch_page(place(card), query_params={"model": card.id})
+    alt = "Timeline of generative models, 2013 to 2025"
+    _open_clicked(st.plotly_chart(figure, key="timeline", on_select="rerun", selection_mode="points", alt=alt), ideas)
 
 
 def surprise() -> None:
