@@ -23,6 +23,12 @@ from core.video.sample import VideoRequest, generate, to_frames, to_pixels
 from training import video_data
 
 
+class Unwatched(Control):
+    """Draws no previews."""
+
+    watched = False
+
+
 def clip_of(
     what: str, scene: scenes.Scene, seed: int, model: VideoModel | None, guidance: float, steps: int
 ) -> np.ndarray:
@@ -39,7 +45,7 @@ def clip_of(
         model=what, prompt=scenes.caption(scene), seed=seed, guidance_scale=guidance, num_inference_steps=steps
     )
     last = None
-    for item in generate(request, Control(), model):
+    for item in generate(request, Unwatched(), model):
         last = item
     assert isinstance(last, VideoResult)
     return last.frames

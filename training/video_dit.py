@@ -1,8 +1,8 @@
 """Train the frame codec, the spacetime transformer and its frame-by-frame twin.
 
-    python -m training.video_dit codec --minutes 3     # frames to latents and back
-    python -m training.video_dit full --minutes 12     # assets/models/video-dit
-    python -m training.video_dit slice --minutes 8     # assets/models/video-dit-frames, same codec
+    python -m training.video_dit codec --minutes 1     # frames to latents and back
+    python -m training.video_dit full --minutes 8      # assets/models/video-dit
+    python -m training.video_dit slice --minutes 1 --lr 5e-4   # assets/models/video-dit-frames, from the full one
 Minutes are CPU minutes of the process. Runs resume from runs/NAME/last.pt. The latents need only the codec's fitted
 blocks, so its correction may be trained before or after; `publish` puts the parts together.
 """
@@ -108,6 +108,9 @@ def train_dit(
     config = replace(config, attention=attention, **sizes)
     model = VideoModel(config)
     model.codec = fitted_codec()
+    full = RUNS / "video_full/last.pt"
+    if attention == "slice" and full.exists():  # the twin starts as a copy of the full network
+        model.dit.load_state_dict(torch.load(full, map_location="cpu", weights_only=True)["ema"])
     run = Run(name, model.dit, minutes, lr=lr, batch=batch, ema=0.997, weight_decay=0.01)
     print(f"{sum(p.numel() for p in model.dit.parameters())} parameters, {len(z)} clips")
     rng, noise = np.random.default_rng(run.step + 7), generator(run.step + 7)

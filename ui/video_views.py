@@ -20,7 +20,7 @@ def encoded(frames: np.ndarray, fps: float, scale: int) -> bytes:
     return provenance.mp4(frames, fps, {}, scale)
 
 
-def player(frames: np.ndarray, fps: float, alt: str, *, width: int | str = "stretch") -> None:
+def player(frames: np.ndarray, fps: float, alt: str, *, width: Any = "stretch") -> None:
     """frames (T, H, W, 3) uint8, enlarged by whole pixels, looping."""
     scale = max(1, 480 // frames.shape[1])
     st.video(encoded(frames, fps, scale), loop=True, autoplay=True, muted=True, width=width, alt=alt)
@@ -39,8 +39,15 @@ def clip(result: VideoResult) -> None:
         st.image(enlarge(result.frames[index]), width="stretch", alt=f"frame {index} of the film")
     t, h, w, _ = result.frames.shape
     unknown = result.extras.get("unknown")
-    st.caption(f"{t} frames of {w} x {h} pixels, {result.fps:g} a second: {t / result.fps:.1f} s; right: frame {index}."
-               + (f" Words it never saw: {', '.join(unknown[:8])}." if unknown else ""))  # fmt: skip
+    st.caption(
+        f"{t} frames of {w} x {h} pixels, {result.fps:g} a second: {t / result.fps:.1f} s; right: frame {index}."
+        + (f" Words it never saw: {', '.join(unknown[:8])}." if unknown else "")
+    )
+
+
+def still(image: np.ndarray, alt: str) -> None:
+    """One frame, four times its size."""
+    st.image(image.repeat(4, 0).repeat(4, 1), alt=alt)
 
 
 def preview(job: Any) -> None:
@@ -49,8 +56,12 @@ def preview(job: Any) -> None:
     from ui.result import enlarge
 
     if job.preview is not None:
-        st.image(enlarge(contact_sheet(job.preview[::2], 4)), alt="the film so far", width="stretch",
-                 caption=f"guess after step {job.step.index} of {job.step.total}")  # fmt: skip
+        st.image(
+            enlarge(contact_sheet(job.preview, 4)),
+            alt="the film so far",
+            width="stretch",
+            caption=f"guess after step {job.step.index} of {job.step.total}",
+        )
 
 
 def contact(frames: np.ndarray, columns: int = 8) -> None:
@@ -65,8 +76,12 @@ def contact(frames: np.ndarray, columns: int = 8) -> None:
 def xt(frames: np.ndarray, row: int) -> None:
     """One row of pixels over time: (T, W) as a picture; a straight streak is steady motion."""
     slab = frames[:, row]  # (T, W, 3)
-    st.image(slab.repeat(20, 0).repeat(12, 1), width="stretch", alt=f"row {row} over time",
-             caption=f"Row {row}: left to right is space, top to bottom is time.")  # fmt: skip
+    st.image(
+        slab.repeat(20, 0).repeat(12, 1),
+        width="stretch",
+        alt=f"row {row} over time",
+        caption=f"Row {row}: left to right is space, top to bottom is time.",
+    )
 
 
 def beside(films: list[tuple[str, np.ndarray]], fps: float) -> None:
@@ -88,15 +103,23 @@ def figures(films: list[tuple[str, np.ndarray]], more: list[dict[str, Any]] | No
     for i, (name, frames) in enumerate(films):
         m = measure(frames)
         found = m["track"]
-        rows.append({
-            "film": name, "seen": f"{found.color} {found.shape}, {found.motion}, {found.background}",
-            "flicker (grey levels)": round(m["flicker"], 2), "warping error (grey levels)": round(m["warping error"], 2),
-            "jerk (px/frame²)": round(m["jerk"], 2), "colour kept": f"{m['colour kept']:.0%}",
-            "shape kept": f"{m['shape kept']:.0%}", "speeds up downwards (px/frame²)": round(m["acceleration"], 2),
-            **(more[i] if more else {}),
-        })  # fmt: skip
+        rows.append(
+            {
+                "film": name,
+                "seen": f"{found.color} {found.shape}, {found.motion}, {found.background}",
+                "flicker (grey levels)": round(m["flicker"], 2),
+                "warping error (grey levels)": round(m["warping error"], 2),
+                "jerk (px/frame²)": round(m["jerk"], 2),
+                "colour kept": f"{m['colour kept']:.0%}",
+                "shape kept": f"{m['shape kept']:.0%}",
+                "speeds up downwards (px/frame²)": round(m["acceleration"], 2),
+                **(more[i] if more else {}),
+            }
+        )
     st.dataframe(rows, hide_index=True)
-    st.caption("Measured by the tracker from the frames alone, just now. Lower is steadier; a drawn fall speeds up by 0.22.")
+    st.caption(
+        "Measured by the tracker from the frames alone, just now. Lower is steadier; a drawn fall speeds up by 0.22."
+    )
 
 
 def volume(frames: np.ndarray, patch_frames: int, patch: int) -> Any:
@@ -106,7 +129,7 @@ def volume(frames: np.ndarray, patch_frames: int, patch: int) -> Any:
 
     sheets = [(int(f["time"]), f["sheet"]) for f in patches.exploded(frames, patch_frames, patch)]
     joined = Image.fromarray(np.concatenate([s for _, s in sheets])).quantize(48, dither=Image.Dither.NONE)
-    palette = np.array(joined.getpalette()[: 48 * 3], dtype=int).reshape(-1, 3)
+    palette = np.array((joined.getpalette() or [])[: 48 * 3], dtype=int).reshape(-1, 3)
     last = len(palette) - 1
     scale = [[i / last, f"rgb({r},{g},{b})"] for i, (r, g, b) in enumerate(palette)]
     indices = np.split(np.asarray(joined), len(sheets))
@@ -114,14 +137,30 @@ def volume(frames: np.ndarray, patch_frames: int, patch: int) -> Any:
     for (time, _), index in zip(sheets, indices, strict=True):
         h, w = index.shape
         y, x = np.meshgrid(np.arange(h), np.arange(w), indexing="ij")
-        fig.add_trace(go.Surface(x=np.full_like(x, time), y=x, z=-y, surfacecolor=index, cmin=0, cmax=last,
-                                 colorscale=scale, showscale=False, hoverinfo="skip",
-                                 lighting={"ambient": 1, "diffuse": 0, "specular": 0}))  # fmt: skip
-    fig.update_layout(scene={
-        "xaxis": {"title": {"text": "time (frames)"}}, "yaxis": {"showticklabels": False, "title": {"text": ""}},
-        "zaxis": {"showticklabels": False, "title": {"text": ""}}, "aspectmode": "manual",
-        "aspectratio": {"x": 1.8, "y": 0.8, "z": 0.8}, "camera": {"eye": {"x": 0.9, "y": -1.6, "z": 0.5}},
-    })  # fmt: skip
+        fig.add_trace(
+            go.Surface(
+                x=np.full_like(x, time),
+                y=x,
+                z=-y,
+                surfacecolor=index,
+                cmin=0,
+                cmax=last,
+                colorscale=scale,
+                showscale=False,
+                hoverinfo="skip",
+                lighting={"ambient": 1, "diffuse": 0, "specular": 0},
+            )
+        )
+    fig.update_layout(
+        scene={
+            "xaxis": {"title": {"text": "time (frames)"}},
+            "yaxis": {"showticklabels": False, "title": {"text": ""}},
+            "zaxis": {"showticklabels": False, "title": {"text": ""}},
+            "aspectmode": "manual",
+            "aspectratio": {"x": 1.8, "y": 0.8, "z": 0.8},
+            "camera": {"eye": {"x": 0.9, "y": -1.6, "z": 0.5}},
+        }
+    )
     return fig
 
 

@@ -15,6 +15,9 @@ import numpy as np
 
 from core.errors import BadRequest
 
+# our network's sizes, as in core.video.dit.Config (which needs torch)
+OURS = {"width": 128, "depth": 5, "heads": 4, "mlp": 2}
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -96,7 +96,7 @@ def edit_tokens(tokens: Tensor, edit: str, slices: int, seed: int) -> Tensor:
 
 
 def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step | VideoResult]:
-    """Yields a preview (T, 48, 48, 3) after every step, then the clip.
+    """Yields a preview (T / 2, 48, 48, 3), every second frame, after every step, then the clip.
 
     extras: attention (steps, layers, N, N + words) float16, mean over heads; words; unknown (words never seen in
     training); grid (slices, rows, columns); times (noise level before each step).
@@ -106,6 +106,7 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
     from core.video.dit import Switches
 
     began = time.perf_counter()
+    watched = getattr(control, "watched", True)  # a measurement looks at no previews
     config, dit = model.config, model.dit
     device = next(dit.parameters()).device
     slices = request.frames // config.patch_frames
@@ -153,7 +154,8 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
                 torch.stack([switches.maps[i].mean(0)[:, : n + n_words] for i in layers]).half().cpu().numpy()
             )
             stopping = done == request.stop_after or control.stopped
-            yield Step("denoise", done, request.num_inference_steps, preview=to_frames(model.decode(x[0])))
+            look = to_frames(model.decode(x[0, ::2])) if watched else None
+            yield Step("denoise", done, request.num_inference_steps, preview=look)
             if stopping:
                 break
         # 4. the last guess is the clip

@@ -10,7 +10,7 @@ import torch
 from core.errors import BadRequest
 from core.pipeline import Control
 from core.result import Step, VideoResult
-from core.video import dit, sample, scenes
+from core.video import dit, patches, sample, scenes
 from core.video.sample import VideoRequest
 
 PROMPT = "a big red star moves fast right at night"
@@ -91,7 +91,7 @@ def test_a_clip_with_its_steps_previews_and_attention(model):
     items = run(model)
     result = items[-1]
     assert result.frames.shape == (16, 48, 48, 3) and result.frames.dtype == np.uint8
-    assert len(items) == 4 and items[0].preview.shape == (16, 48, 48, 3)
+    assert len(items) == 4 and items[0].preview.shape == (8, 48, 48, 3)
     assert result.steps_run == 3 and result.model_calls == 6
     maps = result.extras["attention"]
     assert maps.shape == (3, 2, 72, 72 + len(result.extras["words"]))
@@ -153,6 +153,11 @@ def test_bad_requests_are_refused_in_one_sentence(fields):
     with pytest.raises(BadRequest) as caught:
         VideoRequest(**fields)
     assert str(caught.value).endswith(".")
+
+
+def test_the_costs_are_those_of_our_network():
+    config = dit.Config()
+    assert {name: getattr(config, name) for name in patches.OURS} == patches.OURS
 
 
 def test_noise_levels_fall_from_one_to_zero():
