@@ -34,7 +34,14 @@ class Entry:
 
 
 # One line a model, in the order in which pickers show them.
-MODELS: list[Entry] = []
+MODELS: list[Entry] = [
+    Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
+    Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
+    Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),
+    Entry("hibari", loader="core.audio.speech:load", request="core.audio.speech:SpeechRequest"),
+    Entry("video-dit", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
+    Entry("video-dit-frames", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
+]
 
 
 @dataclass(frozen=True)

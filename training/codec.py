@@ -1,0 +1,179 @@
+"""The neural codec: a stock EncodecModel at small size, 16 kHz, 50 frames a second, 4 codebooks of 256 (1.6 kbit/s).
+
+    python -m training.codec --minutes 2.5
+
+EnCodec (https://arxiv.org/abs/2210.13438) with one change that makes it trainable in minutes on one CPU core: what
+enters and leaves the network is not the waveform but its log-mel spectrum (80 channels, 100 a second); phases come
+back by the fast Griffin-Lim algorithm (core.audio.dsp.vocode). So there is no
+discriminator, and no token is spent on phase.
+Residual quantisation: k-means start after a short plain autoencoder phase, running-mean codebooks, dead codes
+restarted, a random number of codebooks a sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import EncodecConfig, EncodecModel
+
+from core.audio.dsp import CODEC_HOP, CODEC_MELS, codec_features
+from training.loop import Run, publish
+from training.sound_data import load
+
+CODEBOOKS, SIZE = 4, 256
+FOLDER = Path("assets/models/codec")
+PLAIN = 0.06  # share of the run before the quantiser is switched on
+
+
+def build() -> EncodecModel:
+    """A fresh codec: 80 channels at 100 Hz, x2 down to 50 frames a second."""
+    config = EncodecConfig(
+        sampling_rate=16_000 // CODEC_HOP,
+        audio_channels=CODEC_MELS,
+        num_filters=96,
+        upsampling_ratios=[2],
+        hidden_size=32,
+        num_lstm_layers=1,
+        use_causal_conv=False,
+        use_conv_shortcut=False,
+        codebook_size=SIZE,
+        target_bandwidths=[0.4 * (i + 1) for i in range(CODEBOOKS - 1)] + [1.6],
+    )
+    model = EncodecModel(config)
+    assert config.num_quantizers == CODEBOOKS
+    return model
+
+
+class Quantiser:
+    """Trains the stock codebooks (buffers of the model) by running means; see van den Oord et al., 1711.00937, A.1."""
+
+    def __init__(self, model: EncodecModel, generator: torch.Generator, decay: float = 0.98):
+        self.books = [layer.codebook for layer in model.quantizer.layers]
+        self.generator, self.decay = generator, decay
+
+    def start(self, latents: torch.Tensor) -> None:
+        """k-means, one codebook after the other on what is left. latents: (N, D)."""
+        from sklearn.cluster import KMeans
+
+        residual = latents
+        for book in self.books:
+            means = KMeans(SIZE, n_init=1, max_iter=15, random_state=0).fit(residual.numpy()).cluster_centers_
+            book.embed.copy_(torch.from_numpy(means))
+            book.embed_avg.copy_(book.embed)
+            book.cluster_size.fill_(1.0)
+            residual = residual - book.decode(book.quantize(residual))
+
+    def __call__(self, latents: torch.Tensor, books: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, D, T) latents, (B,) codebooks to use -> quantised (B, D, T), straight-through, and commitment loss."""
+        b, d, t = latents.shape
+        flat = latents.transpose(1, 2).reshape(-1, d)  # (B*T, D)
+        use = books.repeat_interleave(t)
+        residual, total, commit = flat, torch.zeros_like(flat), flat.new_zeros(())
+        for i, book in enumerate(self.books):
+            with torch.no_grad():
+                index = book.quantize(residual)
+                code = book.decode(index)
+                self.learn(book, residual, index)
+            active = (use > i).float()[:, None]
+            commit = commit + (active * (residual - code).pow(2)).mean()
+            total = total + active * code
+            residual = residual - code
+        out = flat + (total - flat).detach()
+        return out.view(b, t, d).transpose(1, 2), commit
+
+    @torch.no_grad()
+    def learn(self, book: torch.nn.Module, x: torch.Tensor, index: torch.Tensor) -> None:
+        """One running-mean update; a code used less than 0.1 times a batch is moved to a random input."""
+        hot = F.one_hot(index, SIZE).float()  # (N, SIZE)
+        book.cluster_size.mul_(self.decay).add_(hot.sum(0), alpha=1 - self.decay)
+        book.embed_avg.mul_(self.decay).add_(hot.t() @ x, alpha=1 - self.decay)
+        book.embed.copy_(book.embed_avg / book.cluster_size.clamp_min(1e-3)[:, None])
+        dead = (book.cluster_size < 0.1).nonzero()[:, 0]
+        if len(dead):
+            pick = x[torch.randint(len(x), (len(dead),), generator=self.generator)]
+            book.embed[dead] = pick
+            book.embed_avg[dead] = pick
+            book.cluster_size[dead] = 1.0
+
+
+def features() -> list[np.ndarray]:
+    """Log-mels of 800 training clips: music, effects and speech, each (N, 80, 400) float16; computed once."""
+    path, counts = Path("runs/data/mels.npz"), {"music": 400, "effects": 240, "speech": 160}
+    if not path.exists():
+        chosen = {n: load(n, split="train")[0][:count] for n, count in counts.items()}
+        np.savez(path, **{n: np.stack([codec_features(w).astype(np.float16) for w in c]) for n, c in chosen.items()})
+    stored = np.load(path)
+    return [stored[n] for n in counts]
+
+
+def crops(sets: list[np.ndarray], rng: np.random.Generator, batch: int, frames: int = 128) -> torch.Tensor:
+    """(batch, 80, frames): half music, the rest effects and speech, at random gains of -12 to 3 dB."""
+    out = np.empty((batch, CODEC_MELS, frames), np.float32)
+    for i in range(batch):
+        pool = sets[(0, 0, 1, 2)[i % 4]]
+        at = int(rng.integers(pool.shape[2] - frames + 1))
+        out[i] = pool[rng.integers(len(pool)), :, at : at + frames]
+        out[i] = np.maximum(out[i] + rng.uniform(-12, 3) / 20 / 1.5, -4 / 3)  # a gain is a shift of the log
+    return torch.from_numpy(out)
+
+
+def sheet(model: EncodecModel, mels: torch.Tensor) -> np.ndarray:
+    """(2 N, 80, frames, 3) uint8: each held-out log-mel and its reconstruction."""
+    with torch.no_grad():
+        back = model.decoder(model.quantizer.decode(model.quantizer.encode(model.encoder(mels))))
+    tiles = [x.numpy()[::-1] for pair in zip(mels, back, strict=True) for x in pair]
+    return np.stack([np.repeat(np.clip((t + 1.3) / 3 * 255, 0, 255).astype(np.uint8)[:, :, None], 3, 2) for t in tiles])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--device", default="cpu", choices=["cpu"])
+    parser.add_argument("--batch", type=int, default=12)
+    options = parser.parse_args()
+
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    sets = features()
+    held = [codec_features(w) for n in ("music", "effects", "speech") for w in load(n, split="heldout")[0][:2]]
+    shown = torch.from_numpy(np.stack(held))
+    model = build()
+    if (FOLDER / "model.safetensors").exists() and not Path("runs/codec/last.pt").exists():
+        model = EncodecModel.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
+    run = Run("codec", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.99, betas=(0.8, 0.99))
+    rng = np.random.default_rng(run.step)
+    quantiser = Quantiser(model, generator)
+    quantising = bool(quantiser.books[0].embed.abs().sum() > 0)
+
+    for _ in run:
+        if not quantising and run.progress > PLAIN:
+            with torch.no_grad():
+                x = model.encoder(crops(sets, rng, 160))  # (160, 32, 64)
+            quantiser.start(x.transpose(1, 2).reshape(-1, x.shape[1]))
+            quantising = True
+        mels = crops(sets, rng, options.batch)
+        latents = model.encoder(mels)  # (B, 32, 64)
+        commit = latents.new_zeros(())
+        if quantising:
+            books = torch.where(
+                torch.rand(options.batch, generator=generator) < 0.4,
+                torch.randint(1, CODEBOOKS + 1, (options.batch,), generator=generator),
+                CODEBOOKS,
+            )
+            latents, commit = quantiser(latents, books)
+        error = model.decoder(latents) - mels
+        l1, l2 = error.abs().mean(), error.pow(2).mean()
+        run.update(l1 + l2 + 0.25 * commit, l1=l1.item(), commit=commit.item())
+        if quantising and run.due("sheet", 1):
+            run.sheet(sheet(run.ema, shown), columns=4)
+            publish(FOLDER, _=run.ema)
+    run.sheet(sheet(run.ema, shown), columns=4)
+    publish(FOLDER, _=run.ema)
+
+
+if __name__ == "__main__":
+    main()
