@@ -110,8 +110,9 @@ def d_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def g_loss(kind: str, real: Tensor | None, fake: Tensor) -> Tensor:
-    if kind == "r3gan":
+def g_loss(real: Tensor | None, fake: Tensor) -> Tensor:
+    """Relativistic where the scores of real pictures are given, else non-saturating."""
+    if real is not None:
         return F.softplus(real - fake).mean()
     return F.softplus(-fake).mean()
 
@@ -131,7 +132,7 @@ class Trainer:
         self.g, self.d = make_g(z_dim=Z_DIM, c_dim=c_dim), make_d(c_dim=c_dim)
         self.e = Encoder(Z_DIM)
         for net in (self.g, self.d, self.e):
-            net.to(memory_format=torch.channels_last)
+            net.to(memory_format=torch.channels_last)                  # type: ignore[call-overload]
         self.own_encoder = name == "stylegan2"
         if r.copy and not self.own_encoder:
             self.e.load_state_dict(torch.load("runs/gan-stylegan2/encoder.pt", weights_only=True))
@@ -271,7 +272,7 @@ class Trainer:
         self.d.requires_grad_(False)
         with torch.no_grad():
             real_score = self.d(x, c) if r.loss == "r3gan" else None
-        loss = g_loss(r.loss, real_score, self.d(fake, c))
+        loss = g_loss(real_score, self.d(fake, c))
         self.g_opt.zero_grad(set_to_none=True)
         loss.backward()
         self.g_opt.step()

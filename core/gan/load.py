@@ -65,7 +65,7 @@ def load_folder(folder: str | Path) -> Gan:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise LabError(f"The model folder {folder.name} is broken ({type(error).__name__}: "
                        f"{str(error).splitlines()[0][:120]}); restore it with git checkout {folder}.") from error
-    return Gan(folder.name, info["network"], *pair, {k: v.numpy() for k, v in extras.items()}, info)
+    return Gan(folder.name, info["network"], pair[0], pair[1], {k: v.numpy() for k, v in extras.items()}, info)
 
 
 def load(card: Any, device: str) -> Gan:

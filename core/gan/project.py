@@ -40,17 +40,18 @@ def generate(request: ProjectRequest, control: Control, gan: Gan) -> Iterator[St
 
     # 1. start from the best of some random samples, so that style and colours are about right
     with torch.no_grad():
-        goal, rows, best = features(target), rows_that(gan, request.wanted()), None
+        goal, rows = features(target), rows_that(gan, request.wanted())
+        nearest, start = math.inf, g.w_avg[None]
         for seed in request.sample_seeds(24):
             z, c, _, _ = draw(gan, seed, rows)
             w = to_w(gan, z, c, request.truncation_psi)
             score = float((g.synthesis(spread(gan, w)) - target).abs().mean())
-            if best is None or score < best[0]:
-                best = score, w
-    ws = spread(gan, best[1])[:, : g.num_ws if request.extended else 1].clone().requires_grad_()
+            if score < nearest:
+                nearest, start = score, w
+    ws = spread(gan, start)[:, : g.num_ws if request.extended else 1].clone().requires_grad_()
     optimizer = torch.optim.Adam([ws], request.learning_rate, (0.9, 0.99))
     losses: list[float] = []
-    found, least, steps = None, math.inf, request.num_inference_steps
+    least, steps, found, picture = math.inf, request.num_inference_steps, ws.detach().clone(), shown
 
     # 2. Adam on L1, on L1 of the picture at a quarter of its size, and on D's features
     for i in range(steps):
@@ -66,13 +67,12 @@ def generate(request: ProjectRequest, control: Control, gan: Gan) -> Iterator[St
         value = float(loss.detach())
         losses.append(value)
         if value < least:
-            least, found = value, (ws.detach().clone(), to_uint8(x.detach())[0])
+            least, found, picture = value, ws.detach().clone(), to_uint8(x.detach())[0]
         optimizer.step()
         if (i + 1) % 5 == 0:
-            yield Step("generate", i + 1, steps, preview=found[1], data={"loss": value})
-    picture = found[1]
+            yield Step("generate", i + 1, steps, preview=picture, data={"loss": value})
     distance = float(np.abs(picture.astype(np.float32) - shown).mean())
     yield ImageResult(request, steps_run=len(losses), model_calls=24 + len(losses), complete=len(losses) == steps,
                       images=picture[None], seeds=[request.seed],
                       extras={"target": shown, "losses": np.array(losses, np.float32), "distance": distance,
-                              "w": found[0].expand(-1, g.num_ws, -1)[0].numpy()})
+                              "w": found.expand(-1, g.num_ws, -1)[0].numpy()})

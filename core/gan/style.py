@@ -140,7 +140,7 @@ class StyleGAN2Generator(StyleGenerator):
             grid = F.affine_grid(theta, list(x.shape), align_corners=False)
             x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
         x = x.contiguous(memory_format=torch.channels_last)
-        picture = None
+        picture: Tensor | None = None
         for i, conv in enumerate(self.convs):
             bias = self.biases[i] if noise is None else self.biases[i] + self.strength[i] * noise[i]
             x = lrelu(conv(x, ws[:, i], bias))
@@ -149,6 +149,7 @@ class StyleGAN2Generator(StyleGenerator):
                 picture = self.to_rgb[i // 2](x, ws[:, i], below)
                 if picture.shape[-1] == side:
                     break
+        assert picture is not None                                     # there is at least the 4 x 4 layer
         return picture                                                 # (B, 3, side, side)
 
 
@@ -170,6 +171,9 @@ def resampler(rate_in: int, margin_in: int, rate_out: int, margin_out: int, cuto
 
 class FourierInput(nn.Module):
     """sin(2 pi (f t + phase)) on the grid, moved by a learned and by a given transform (section 3.2, appendix F)."""
+
+    freqs: Tensor
+    phases: Tensor
 
     def __init__(self, w_dim: int, channels: int, rate: int, margin: int, band: float = 4.0) -> None:
         super().__init__()
@@ -201,6 +205,9 @@ class FourierInput(nn.Module):
 
 class FilteredLReLU(nn.Module):
     """Upsample, leaky ReLU, low-pass and resample: new high frequencies of the bend never alias (section 3.1)."""
+
+    up: Tensor
+    down: Tensor
 
     def __init__(self, rate: int, margin: int, cutoff: float, rate_out: int, margin_out: int, cutoff_out: float
                  ) -> None:
