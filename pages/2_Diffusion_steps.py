@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui import diffusion_bend, diffusion_compare, diffusion_learn
 from ui import diffusion_steps as lens
-from ui.diffusion_rail import rail
+from ui.diffusion_rail import models, rail
 from ui.page import Scene, close_page, lenses, open_page
 from ui.stage import stage
 
@@ -30,6 +31,14 @@ if result is not None:
             "Inside": lambda: lens.inside(result),
             "Words": lambda: lens.words(result),
             "Forward": lambda: lens.forward(result),
+            "Schedulers": lambda: diffusion_compare.schedulers(result),
+            "Branch": lambda: diffusion_bend.branch(result),
+            "Poke": lambda: diffusion_bend.poke(result),
+            "Paint": lambda: diffusion_bend.paint(result),
+            "Walk": lambda: diffusion_bend.walk(result),
+            "Models": lambda: diffusion_compare.models(result, [card.id for card in models()]),
+            "Break it": diffusion_learn.steps_break,
+            "Learn": diffusion_learn.steps_learn,
         }
     )
 close_page()

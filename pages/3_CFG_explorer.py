@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import BadRequest
 from ui import diffusion_cfg as lens
+from ui import diffusion_learn
 from ui.diffusion_rail import models, rail
 from ui.page import Scene, close_page, lenses, open_page
 
@@ -38,7 +39,9 @@ if request is not None:
             "Why it works": lambda: lens.why(request, scales),
             "Trade-off": lambda: lens.trade_off(request, scales),
             "Guiders": lambda: lens.guiders(request),
+            "Presets": lambda: lens.presets(request),
             "X/Y/Z grid": lambda: lens.xyz(request, [card.id for card in models()]),
+            "Learn": diffusion_learn.cfg_learn,
         }
     )
 close_page()

@@ -12,11 +12,10 @@ from core.diffusion.forward import to_uint8
 from core.diffusion.request import GUIDER_KINDS, GUIDERS, DiffusionRequest
 from core.errors import BadRequest, LabError
 from ui import style
-from ui.diffusion_grid import MOST_CELLS, files, grid
+from ui.diffusion_grid import MOST_CELLS, files, grid, run_one, wrapped
 from ui.diffusion_rail import samplers
 from ui.diffusion_scrubber import View, scrubber
 from ui.diffusion_steps import notes, record_of
-from ui.stage import POLL_SECONDS, job_of
 
 SCALES = "0, 1, 2, 3, 5, 8, 15"
 
@@ -68,14 +67,11 @@ def strip(request: DiffusionRequest, scales: Sequence[float], seeds: int) -> lis
     """The matrix of guidance (columns) and seeds (rows), noise shared along a row."""
     rows = [request.replace(seed=(request.seed + i) % 2**32) for i in range(seeds)]
     cells = [[row.replace(guidance_scale=scale) for scale in scales] for row in rows]
-    results = grid(
-        cells,
-        [f"seed {row.seed}" for row in rows],
-        [f"w = {scale:g}" for scale in scales],
-        key="strip",
-        under=score_line,
-        scale=3 if seeds == 1 else 2,
-    )
+    if seeds == 1:
+        results = [wrapped(cells[0], [f"w = {scale:g}" for scale in scales], key="strip", under=score_line)]
+    else:
+        names = [f"w = {scale:g}" for scale in scales]
+        results = grid(cells, [f"seed {row.seed}" for row in rows], names, key="strip", under=score_line)
     table = [
         {
             "seed": r.request.seed,
@@ -106,22 +102,10 @@ def why(request: DiffusionRequest, scales: Sequence[float]) -> None:
     scale = st.segmented_control(
         "Guidance looked into", choices, default=middle, required=True, format_func=lambda s: f"w = {s:g}", key="why_w"
     )
-    job = job_of(request.replace(guidance_scale=float(scale), record=True), "why")
-
-    @st.fragment(run_every=POLL_SECONDS if job.active else None)
-    def live() -> None:
-        if job.error:
-            st.error(job.error)
-        elif job.result is None:
-            st.progress(job.progress, text="Recording a run with both predictions")
-        else:
-            _why(job.result)
-        if job.result is not None and not live_done[0]:
-            live_done[0] = True
-            st.rerun()
-
-    live_done = [not job.active]
-    live()
+    looked = request.replace(guidance_scale=float(scale), record=True)
+    result = run_one(looked, "why", "Recording a run with both predictions")
+    if result is not None:
+        _why(result)
 
 
 def _why(result: Any) -> None:
@@ -213,8 +197,8 @@ def trade_off(request: DiffusionRequest, scales: Sequence[float]) -> None:
         start = st.toggle("Compute", key="sweep_on", help=f"{len(scales)} x N pictures, kept one guidance at a time.")
     if not start:
         return
-    cells = [[request.replace(guidance_scale=scale, count=int(count), record=False) for scale in scales]]
-    results = grid(cells, [""], [f"w = {s:g}" for s in scales], key="sweep", scale=1)[0]
+    cells = [request.replace(guidance_scale=scale, count=int(count)) for scale in scales]
+    results = wrapped(cells, [f"w = {s:g}" for s in scales], key="sweep", width=7, scale=1)
     there = [result for result in results if result is not None and len(result.images) > 1]
     if len(there) > 1:
         _trade_off_plot(there)
@@ -274,8 +258,8 @@ def guiders(request: DiffusionRequest) -> None:
     if not names:
         st.info("Choose at least one guider.")
         return
-    cells = [[request.replace(guider=name, guidance_scale=scale) for name in names]]
-    results = grid(cells, [""], [name[:14] for name in names], key="guiders", under=score_line, scale=3)[0]
+    cells = [request.replace(guider=name, guidance_scale=scale) for name in names]
+    results = wrapped(cells, names, key="guiders", width=5)
     table = [
         {
             "guider": name,
@@ -289,6 +273,62 @@ def guiders(request: DiffusionRequest) -> None:
     ]
     if table:
         st.dataframe(table, hide_index=True)
+
+
+# --- Presets ----------------------------------------------------------------------------------------------------------
+GLASSES = "a portrait of a person with tan skin, curly blue hair, glasses and a smile on a pink background"
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ignores the text": ("w = 0: the prompt has no say", {"guidance_scale": 0.0}),
+    "balanced": ("w = 3", {"guidance_scale": 3.0}),
+    "over-saturated": ("w = 15: colours burn out", {"guidance_scale": 15.0}),
+    "fixed by an interval": (
+        "w = 15, but only from 10 % to 50 % of the steps",
+        {"guidance_scale": 15.0, "guidance_start": 0.1, "guidance_stop": 0.5},
+    ),
+    "negative prompt removes glasses": ("the prompt names no glasses; the negative prompt does", {
+        "guidance_scale": 3.0, "prompt": GLASSES.replace(" glasses and", ""), "negative_prompt": "glasses",
+    }),
+    "the same without negative prompt": ("how often glasses come by themselves", {
+        "guidance_scale": 3.0, "prompt": GLASSES.replace(" glasses and", ""),
+    }),
+}  # fmt: skip
+
+
+def presets(request: DiffusionRequest) -> None:
+    """Each preset run on four seeds and measured, so that it shows what it says, or says that it does not."""
+    st.markdown("Six states of guidance, each drawn with the same four seeds and measured below.")
+    if not st.toggle("Compute 6 x 4 pictures", key="presets_on"):
+        return
+    cells = [request.replace(count=4, guider="cfg", guidance_rescale=0.0, **values) for _, values in PRESETS.values()]
+    results = wrapped(cells, list(PRESETS), key="presets", width=3, scale=2)
+    rows = []
+    for name, result in zip(PRESETS, results, strict=True):
+        if result is not None:
+            figures = scores(result)
+            rows.append(
+                {
+                    "preset": name,
+                    "what": PRESETS[name][0],
+                    "attributes right (%)": round(100 * figures["attributes right"]),
+                    "wears glasses (of 4)": _wearing(result),
+                    "saturation": round(figures["saturation"], 3),
+                    "clipped (%)": round(100 * figures["clipped"], 1),
+                }
+            )
+    if rows:
+        st.dataframe(rows, hide_index=True)
+        st.caption("Four pictures are few: read large differences only. All figures are of the pictures above.")
+
+
+def _wearing(result: Any) -> int | None:
+    """How many of the pictures wear glasses, by the held-out classifier."""
+    from core.runtime.models import lease
+
+    try:
+        with lease("attributes-b") as (classifier,):
+            return int((classifier.predict(result.images)["glasses"] == "yes").sum())
+    except LabError:
+        return None
 
 
 # --- X/Y/Z grid -------------------------------------------------------------------------------------------------------

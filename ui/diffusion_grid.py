@@ -17,7 +17,6 @@ from ui.stage import POLL_SECONDS, job_of
 
 MOST_CELLS = 48  # the store of finished results holds 64
 GAP = 4
-MARGIN = 16
 
 
 def grid(
@@ -66,6 +65,44 @@ def grid(
     return [[job.result if job and not job.active else None for job in row] for row in jobs]
 
 
+def run_one(request: Request, key: str, doing: str) -> Any:
+    """One more run beside the stage: progress while it works, then its result (None until then)."""
+    job = job_of(request, key)
+    running = job.active
+    if not running and job.result is not None:
+        return job.result
+
+    @st.fragment(run_every=POLL_SECONDS if running else None)
+    def live() -> None:
+        if job.error:
+            st.error(job.error, icon=":material/info:")
+        else:
+            st.progress(job.progress, text=doing)
+        if running and not job.active:
+            st.rerun()
+
+    live()
+    return None
+
+
+def wrapped(
+    requests: Sequence[Request], labels: Sequence[str], *, key: str, width: int = 4,
+    under: Callable[[Result], str] | None = None, scale: int = 2,
+) -> list[Any]:  # fmt: skip
+    """A strip of runs, `width` a row, labelled under each picture; results in order, None where missing."""
+    names = {request.digest(): label for request, label in zip(requests, labels, strict=True)}
+    rows = [list(requests[i : i + width]) for i in range(0, len(requests), width)]
+    cells: list[list[Request | None]] = [[*row, *[None] * (min(width, len(requests)) - len(row))] for row in rows]
+
+    def line(result: Result) -> str:
+        more = under(result) if under else ""
+        return names[result.request.digest()] + (f" · {more}" if more else "")
+
+    blank = [""] * len(cells)
+    results = grid(cells, blank, [""] * len(cells[0]), key=key, under=line, scale=scale)
+    return [result for row in results for result in row][: len(requests)]
+
+
 def _stop_all(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.active:
@@ -87,11 +124,14 @@ def sheet(
     from PIL import Image, ImageDraw, ImageFont
 
     side = next((r.images.shape[1] for row in results for r in row if r is not None and len(r.images)), 64) * scale
-    font = ImageFont.load_default(size=13)
+    size = 8 + 4 * scale  # about 12 px once the sheet is scaled to its column
+    font = ImageFont.load_default(size=size)
+    margin = size + 4
     left = max([0, *(int(font.getlength(label)) + 10 for label in rows if label)])
-    foot = MARGIN if under else 0
+    foot = margin if under else 0
     width = left + len(columns) * (side + GAP)
-    height = MARGIN + 4 + len(rows) * (side + foot + GAP)
+    head = margin if corner or any(columns) else 0
+    height = head + len(rows) * (side + foot + GAP)
     canvas = Image.new("RGBA", (width, height), background)
     draw = ImageDraw.Draw(canvas)
     ink = (128, 132, 140, 255)
@@ -99,15 +139,14 @@ def sheet(
     for c, label in enumerate(columns):
         draw.text((left + c * (side + GAP) + side // 2, 1), label, ink, font, anchor="ma")
     for r, label in enumerate(rows):
-        top = MARGIN + 4 + r * (side + foot + GAP)
-        draw.text((2, top + side // 2 - 7), label, ink, font)
+        top = head + r * (side + foot + GAP)
+        draw.text((2, top + side // 2 - size // 2), label, ink, font)
         for c in range(len(columns)):
             place = (left + c * (side + GAP), top)
             result = results[r][c]
             preview = previews[r][c] if previews else None
             if result is not None and len(result.images):
-                picture = Image.fromarray(result.images[0])
-                canvas.paste(picture.resize((side, side), Image.Resampling.NEAREST), place)
+                canvas.paste(_cell(result.images).resize((side, side), Image.Resampling.NEAREST), place)
                 if under:
                     draw.text((place[0] + side // 2, top + side + 1), under(result), ink, font, anchor="ma")
             elif preview is not None:
@@ -119,6 +158,16 @@ def sheet(
             else:
                 draw.rectangle((*place, place[0] + side - 1, top + side - 1), fill=(128, 132, 140, 40))
     return np.asarray(canvas)
+
+
+def _cell(images: np.ndarray) -> Any:
+    """One picture, or four in a square when there are four or more."""
+    from PIL import Image
+
+    if len(images) < 4:
+        return Image.fromarray(images[0])
+    rows = [np.concatenate(list(images[i : i + 2]), axis=1) for i in (0, 2)]
+    return Image.fromarray(np.concatenate(rows, axis=0))
 
 
 def files(

@@ -42,6 +42,7 @@ def default(model: str, name: str, otherwise: Any) -> Any:
 def rail(**fixed: Any) -> DiffusionRequest | None:
     """Draw the controls; returns the request (None: a bad value, already said). fixed: fields set by the page."""
     model = pick(models())
+    _model_changed(model)
     _examples()
     prompt = control(DiffusionRequest, "prompt", default=PROMPTS[0], wide=True)
     seed = control(DiffusionRequest, "seed", default=7)
@@ -69,6 +70,16 @@ def rail(**fixed: Any) -> DiffusionRequest | None:
     request = build(DiffusionRequest, **{**values, **fixed})
     estimate(request)
     return request
+
+
+def _model_changed(model: str) -> None:
+    """Another model brings its own steps, guidance and scheduler, before their widgets are drawn."""
+    before = st.session_state.get("_rail_model")
+    st.session_state["_rail_model"] = model
+    if before not in (None, model):
+        st.session_state["guidance_scale"] = float(default(model, "guidance_scale", 3.0))
+        st.session_state["num_inference_steps"] = int(default(model, "num_inference_steps", 20))
+        st.session_state["scheduler"] = "model"
 
 
 def guider_line(name: str) -> str:

@@ -32,17 +32,20 @@ class Watched(AttnProcessor2_0):
             return attn.to_out[0](attn.to_v(hidden_states))
         maps = getattr(_local, "maps", None)
         if self.cross and maps is not None:
-            maps[self.name] = _probabilities(attn, hidden_states, encoder_hidden_states)
+            maps[self.name] = _probabilities(attn, hidden_states, encoder_hidden_states, kwargs.get("attention_mask"))
         return super().__call__(attn, hidden_states, encoder_hidden_states, *args, **kwargs)
 
 
-def _probabilities(attn: Any, hidden: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def _probabilities(attn: Any, hidden: torch.Tensor, text: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """softmax(Q K^T / sqrt(d)) of the last sample in the batch (the conditional one), mean over heads: (hw, T)."""
     q = attn.to_q(hidden[-1:])  # (1, hw, inner)
     k = attn.to_k(text[-1:])  # (1, T, inner)
     q = q.view(q.shape[1], attn.heads, -1).transpose(0, 1)  # (heads, hw, d)
     k = k.view(k.shape[1], attn.heads, -1).transpose(0, 1)  # (heads, T, d)
-    return torch.softmax(q @ k.transpose(1, 2) * q.shape[-1] ** -0.5, dim=-1).mean(0)
+    scores = q @ k.transpose(1, 2) * q.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores + mask[-1:]  # (1, 1, T): minus a large number where the prompt is padding
+    return torch.softmax(scores, dim=-1).mean(0)
 
 
 def install(denoiser: Any) -> list[str]:

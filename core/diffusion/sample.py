@@ -75,6 +75,7 @@ def generate(request: DiffusionRequest, control: Control, model: Diffusion) -> I
     result.seconds = time.perf_counter() - started
     result.extras = {
         "tokens": text.pieces(model, request.prompt),
+        "first_position": text.first_position(model),
         "unknown": text.unknown_words(model, request.prompt),
         "cut": text.too_long(model, request.prompt),
         "records": records,
