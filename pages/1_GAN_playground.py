@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from core.points.gan import GanRequest
-from core.points.presets import PRESETS
 from ui import points_gan as parts
 from ui import points_stage
 from ui.controls import build, control
@@ -43,9 +42,11 @@ with stage:
     layers = st.pills("Layers", parts.LAYERS, selection_mode="multi", default=["real", "fakes", "surface", "manifold"],
                       format_func=parts.layer_title, key="layers", bind="query-params", label_visibility="collapsed")
     if request is not None:
+        points_stage.prepare("gan", parts.shape(request))
         points_stage.transport("gan", parts.MOVES, limit)
-        chain = points_stage.run(request, "gan", parts.shape(request), limit,
-                                 lambda c: parts.view(c, request, layers or [], limit))
+        points_stage.run(request, "gan", limit, lambda c: parts.view(c, request, layers or [], limit))
+    st.segmented_control("Curve", list(parts.CURVES), default="Distances", key="curve", required=True, bind="query-params",
+                         label_visibility="collapsed")
 
 lenses({
     "Break it": parts.break_it,
@@ -54,4 +55,3 @@ lenses({
     "Code": lambda: parts.code(request),
 })
 close_page()
-__all__ = ["PRESETS"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from core.errors import BadRequest
@@ -12,13 +13,23 @@ from core.points import data
 from core.points.gan import RIVAL_FIELDS, SHAPE, GanRequest
 from core.points.presets import PRESETS
 from ui import learn as teach
-from ui import points_plots as plots
+from ui import points_canvas as canvas
 from ui import points_stage
 from ui.controls import control, upload
 from ui.page import Scene, apply_settings
 from ui.result import badge
 
-LAYERS = plots.LAYERS
+LAYER_NAMES = {"real": "Real points", "fakes": "Fakes", "surface": "D's surface", "manifold": "G's manifold",
+               "arrows": "Gradient arrows"}
+LAYERS = tuple(LAYER_NAMES)
+# columns of the history, lowest, highest, logarithmic
+CURVES: dict[str, tuple[tuple[str, ...], float, float, bool]] = {
+    "Distances": (("js", "wasserstein", "mmd"), 0, 0.75, False), "Losses": (("loss_d", "loss_g"), 0, 2, False),
+    "KL": (("kl",), 0, 10, False), "Modes": (("modes",), 0, 8, False),
+    "Scores of D": (("score_real", "score_fake"), -2, 2, False), "Gradient": (("pull", "grad_g"), 1e-5, 1e3, True)}
+WORDS = {"loss_d": "loss of D", "loss_g": "loss of G", "js": "Jensen-Shannon (nats)", "wasserstein": "sliced Wasserstein",
+         "mmd": "MMD²", "kl": "KL (nats)", "modes": "modes covered", "score_real": "on real", "score_fake": "on fakes",
+         "grad_g": "gradient in G's weights", "pull": "pull on a fake (median)"}
 COLUMNS = ("step", "loss_d", "loss_g", "grad_g", "score_real", "score_fake", "kl", "js", "wasserstein", "mmd", "modes",
            "near", "pull")      # of a record's history, as core.points.game writes it
 MOVES = {"discriminator": ("D step", "One update of the discriminator alone"),
@@ -36,7 +47,7 @@ CONTROLS = ("data", "loss", "r1", *MORE)
 
 def layer_title(layer: str) -> str:
     """The name of a layer of the plot."""
-    return plots.LAYER_NAMES[layer]
+    return LAYER_NAMES[layer]
 
 
 def set_title(name: str) -> str:
@@ -79,7 +90,7 @@ def own_data(name: str) -> dict[str, Any]:
     if name != "own":
         return {}
     points: tuple[tuple[float, float], ...] = st.session_state.get("_own_points", ())
-    drawn = points_plots_lattice()
+    drawn = canvas.sketch("_own_sketch", data.read_csv(EXAMPLE))
     typed = st.text_area("or type x,y on each line", key="_own_typed", height=90, placeholder="0.5, 1.2\n-1, 0")
     content = upload("or upload a CSV file", ["csv", "txt"], key="_own_csv", max_mb=1)
     try:
@@ -97,25 +108,6 @@ def own_data(name: str) -> dict[str, Any]:
 
 
 EXAMPLE = b"-1.5,-1\n0,1.6\n1.5,-1\n-0.75,0.3\n0.75,0.3\n0,-1\n"
-
-
-def points_plots_lattice() -> tuple[tuple[float, float], ...]:
-    """A plane to draw on: whatever the lasso or the box catches becomes data."""
-    import numpy as np
-    import plotly.graph_objects as go
-
-    figure = plots.empty_plane(250)
-    ticks = np.linspace(-2.6, 2.6, 40)
-    x, y = (axis.ravel() for axis in np.meshgrid(ticks, ticks))
-    figure.add_trace(go.Scatter(x=x.round(3), y=y.round(3), mode="markers",
-                                marker={"size": 5, "color": "rgba(138,143,152,.25)"},
-                                selected={"marker": {"color": "#8A8F98", "opacity": 1}},
-                                unselected={"marker": {"opacity": .25}}))
-    figure.update_layout(dragmode="lasso")
-    event = st.plotly_chart(figure, key="_own_draw", on_select="rerun", selection_mode=("lasso", "box"),
-                            config={"displayModeBar": False}, alt="A plane to draw on with the lasso")
-    st.caption("Draw with the mouse or a finger: what the loop holds becomes data. Hold Shift to add another loop.")
-    return tuple((round(p["x"], 3), round(p["y"], 3)) for p in event["selection"]["points"])
 
 
 def rival() -> tuple[tuple[str, Any], ...]:
@@ -142,27 +134,64 @@ def shape(request: GanRequest) -> tuple:
 
 
 def view(c: points_stage.Chain, request: GanRequest, layers: list[str], limit: int) -> None:
-    """The planes, the line of figures, one plot of the history."""
+    """The line of figures, the planes, one curve of the history."""
     if c.data is None:
-        st.skeleton(height=470)
+        st.skeleton(height=560)
         return
-    games = c.data["games"]
-    losses = [request.loss, request.second().loss] if request.second() else [request.loss]  # type: ignore[union-attr]
-    # A change of A to A and B resets; until the first frame of both is there, show what there is.
+    second = request.second()
+    games = c.data["games"]         # a change from one GAN to two resets; until the first frame show what there is
+    losses = [request.loss, *([second.loss] if second else [])]
     pairs = list(zip(games, losses, strict=False))
-    for index, (area, (game, loss)) in enumerate(zip(st.columns(len(pairs)), pairs, strict=True)):
-        title = f"{'AB'[index]}: {loss}" if len(pairs) > 1 else f"step {game['step']:,}"
-        area.plotly_chart(plots.plane(game, loss, layers, title), key=f"_plane{index}", config=plots.CONFIG,
-                          alt=f"GAN {'AB'[index]} at step {game['step']}: {figures(game)}")
+    shown = st.session_state.get("curve") or "Distances"
+    canvas.show([draw(game, loss, layers, f"{'AB'[i]}: {loss}" if len(pairs) > 1 else f"Step {game['step']:,}")
+                 for i, (game, loss) in enumerate(pairs)], "_planes", curve(games, shown, limit))
     for index, (game, _) in enumerate(pairs):
         st.markdown((f"**{'AB'[index]}** · " if len(pairs) > 1 else "") + figures(game))
     words = c.note or ("training, computed now" if c.mode == "play" else "at rest")
     pace = f" · {c.speed:,.0f} GAN steps/s" if c.speed else ""
     st.progress(min(1.0, c.step / limit), text=f"Step {c.step:,} of {limit:,}{pace} · {words}")
-    shown = st.segmented_control("Curve", list(plots.CURVES), default="Distances", key="curve", required=True,
-                                 bind="query-params", label_visibility="collapsed")
-    st.plotly_chart(plots.curves(games, COLUMNS, shown or "Distances", limit), key="_curves", config=plots.CONFIG,
-                    alt=f"{shown} over the training steps")
+
+
+def draw(game: dict[str, Any], loss: str, layers: list[str], title: str) -> dict[str, Any]:
+    """One GAN's record as a plane with the layers that are on."""
+    arrows = None
+    if "arrows" in layers:
+        tail, pull = game["arrows"][:, :2], game["arrows"][:, 2:]
+        # Long gradients are cut at half a unit; short ones keep their length, so a vanishing gradient looks like one.
+        size = np.linalg.norm(pull, axis=1, keepdims=True)
+        arrows = np.concatenate([tail, tail + pull * (0.5 * np.tanh(size) / (size + 1e-9))], 1)
+    return canvas.plane(title, f"GAN at step {game['step']}: {figures(game)}".replace("*", ""),
+                        real=game["real"] if "real" in layers else None, fake=game["fake"] if "fakes" in layers else None,
+                        surface=surface(game["surface"], loss) if "surface" in layers else None,
+                        grid=game["manifold"] if "manifold" in layers else None, arrows=arrows)
+
+
+def surface(logit: np.ndarray, loss: str) -> np.ndarray:
+    """D's view of each place in 0 to 1 (S, S). Least squares is one by itself; Wasserstein has no unit: standardised."""
+    if loss == "least squares":
+        return np.clip(logit, 0, 1)
+    if loss == "Wasserstein":
+        logit = 2 * (logit - logit.mean()) / (logit.std() + 1e-6)
+    return 0.5 * (1 + np.tanh(0.5 * np.clip(logit, -30, 30)))
+
+
+def curve(games: list[dict[str, Any]], shown: str, limit: int) -> dict[str, Any]:
+    """The chosen figures over the steps, fixed axes; B is dashed."""
+    names, low, high, log = CURVES[shown]
+    series = []
+    for i, game in enumerate(games):
+        for name in names:
+            label = WORDS.get(name, name) + (f" {'AB'[i]}" if len(games) > 1 else "")
+            history = game["history"]
+            series.append((label, history[:, 0], history[:, COLUMNS.index(name)], i == 1))
+    if shown == "Modes":
+        high = max(game["anchors"] for game in games)
+    if shown in ("Losses", "Scores of D"):      # a window in whole numbers that ignores single spikes: it seldom moves
+        values = np.concatenate([y for _, _, y, _ in series] or [np.zeros(1)])
+        if len(values):
+            low = min(low, float(np.floor(np.percentile(values, 2))))
+            high = max(high, float(np.ceil(np.percentile(values, 98))))
+    return canvas.chart(series, limit, low, high, f"{shown} over the training steps", log)
 
 
 def figures(game: dict[str, Any]) -> str:

@@ -73,14 +73,15 @@ def transport(key: str, moves: dict[str, tuple[str, str]], limit: int) -> None:
             st.button(label, key=f"_{key}_{action}", help=help, on_click=go, args=(action,), disabled=c.mode == "play")
 
 
-def run(request: Any, key: str, shape: tuple, limit: int, view: Callable[[Chain], None]) -> Chain:
-    """Show the chain and drive it on. request: settings without a state; shape: settings whose change means a reset.
-
-    view(chain): draws chain.data (None before the first frame).
-    """
+def prepare(key: str, shape: tuple) -> None:
+    """Start anew when a setting has changed that the trained state cannot survive. shape: those settings."""
     if chain(key).shape != shape:
         chain(key).shape = shape
         reset(key)
+
+
+def run(request: Any, key: str, limit: int, view: Callable[[Chain], None]) -> Chain:
+    """Show the chain and drive it on. request: settings without a state; view(chain) draws chain.data, which may be None."""
     c = chain(key)
     moving = c.mode != "rest" or (c.job is not None and c.job.active)
 

@@ -8,6 +8,7 @@ from core.pipeline import Control
 from core.points import data, game, measure
 from core.points.gan import GanRequest, begin, generate
 from core.points.net import Mlp
+from core.points.presets import PRESETS
 
 
 def numeric(function, flat, picks, step=1e-6):
@@ -71,7 +72,7 @@ def test_loss_slopes(name):
 
 @pytest.mark.parametrize("diversity", game.DIVERSITY)
 def test_discriminator_slope_at_the_points(diversity):
-    g = begin(GanRequest(diversity=diversity, batch=32, width_d=8))
+    g = begin(GanRequest(diversity=diversity, batch=32, width_d=8, r1=0.0))
     points = np.random.default_rng(3).standard_normal((32, 2)).astype(np.float32)
     logit, kept = g.d.forward(points)
     slope = g.d.backward(kept, np.ones_like(logit), add=False)
@@ -160,3 +161,41 @@ def test_bad_settings_get_a_sentence():
                   {"start": "pretrained", "width_g": 8}):
         with pytest.raises(BadRequest):
             list(generate(GanRequest(steps=1, **wrong), Control()))
+
+
+def play(name, seed=0):
+    """The history of a preset, from its start: (frames, columns), and the last record."""
+    preset = PRESETS[name]
+    g = begin(GanRequest(seed=seed, **preset.settings))
+    for i in range(preset.steps):
+        g.step()
+        if (i + 1) % 50 == 0:
+            record = g.record()
+    return {column: record["history"][:, i] for i, column in enumerate(game.COLUMNS)}, record
+
+
+def test_presets_lead_into_collapse_and_out_of_it():
+    broken, _ = play("collapse")
+    cured, _ = play("collapse_cured")
+    assert broken["modes"][-5:].mean() <= 2 and broken["js"][-5:].min() > 0.5
+    assert cured["modes"][-5:].mean() >= 7 and cured["js"][-1] < 0.4
+
+
+def test_presets_lead_into_oscillation_and_out_of_it():
+    broken, _ = play("oscillation")
+    cured, _ = play("oscillation_cured")
+    assert np.diff(broken["wasserstein"][-12:]).std() > 5 * np.diff(cured["wasserstein"][-12:]).std()
+    assert broken["js"][-12:].mean() > 0.5 > 0.35 > cured["js"][-12:].mean()
+
+
+def test_presets_lead_into_vanishing_gradients_and_out_of_them():
+    broken, dead = play("vanishing")
+    cured, alive = play("vanishing_cured")
+    assert broken["pull"][-1] < 0.2 and cured["pull"][-1] > 20 * broken["pull"][-1]
+    length = [np.linalg.norm(r["arrows"][:, 2:], axis=1) for r in (dead, alive)]
+    assert (length[0] < 0.1).mean() > 0.5 > (length[1] < 0.1).mean()
+
+
+def test_default_finds_all_modes():
+    history, _ = play("default", seed=1)
+    assert history["modes"][-1] == 8 and history["near"][-1] > 0.6
