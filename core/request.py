@@ -57,7 +57,7 @@ def _types(cls: type) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Request:
-    """Base of all requests. Subclasses set `PIPELINE`, the module whose `generate(request, control, *models)` serves them."""
+    """Base of all requests. Subclasses set PIPELINE: the module whose `generate(request, control, *models)` runs them."""
 
     PIPELINE: ClassVar[str] = ""
 

@@ -24,8 +24,8 @@ def compare(
     most: int = 4,
     measures: Callable[[Result], dict[str, Any]] | None = None,
 ) -> list[Result]:
-    """Side by side. column(i, base) draws the controls of column i (keys of its own, e.g. f"{key}{i}_model") and returns
-    its request, which keeps base's seed and prompt. measures(result): figures for the table under the columns.
+    """Side by side. column(i, base) draws the controls of column i (keys of its own, e.g. f"{key}{i}_model") and
+    returns its request, which keeps base's seed and prompt. measures(result): figures for the table underneath.
 
     Returns the results that are there. Two pictures of one size get a difference map.
     """

@@ -39,7 +39,7 @@ def picture(
     crisp: bool = True,
     caption: str = "",
 ) -> None:
-    """image: (H, W, 3) or (N, H, W, 3) uint8 (a contact sheet then). crisp: small pictures are enlarged in whole pixels."""
+    """image: (H, W, 3) or (N, H, W, 3) uint8 (a contact sheet then). crisp: small ones are enlarged in whole pixels."""
     if image.ndim == 4:
         image = image[0] if len(image) == 1 else provenance.contact_sheet(image)
     st.image(enlarge(image) if crisp else image, caption=caption or None, width=width, alt=alt)
