@@ -110,7 +110,7 @@ def browser() -> Iterator[Any]:
 IDLE = "() => document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
 
 
-def settled(page: Any, timeout: float = 120) -> float:
+def settled(page: Any, timeout: float = 60) -> float:
     """Wait until the page's script has run and no job of it is active; returns the seconds waited."""
     started = time.perf_counter()
     quiet = 0
@@ -126,9 +126,9 @@ def settled(page: Any, timeout: float = 120) -> float:
 
 
 def problems(page: Any) -> list[str]:
-    """First lines of all error boxes that are visible on the page."""
-    boxes = page.locator("[data-testid=stException], [data-testid=stAlertContentError]")
-    return [box.inner_text().splitlines()[0][:160] for box in boxes.all() if box.is_visible()]
+    """The sentences of all error boxes that are visible on the page."""
+    boxes = page.locator("[data-testid=stException], [data-testid=stAlertContentError] p")
+    return [box.inner_text()[:200] for box in boxes.all() if box.is_visible()]
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:

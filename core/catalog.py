@@ -41,6 +41,8 @@ MODELS: list[Entry] = [
     Entry("hibari", loader="core.audio.speech:load", request="core.audio.speech:SpeechRequest"),
     Entry("video-dit", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("video-dit-frames", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
+    Entry("attributes-b", loader="core.metrics.attributes:load"),
+    Entry("efficientnet-lite0", loader="core.metrics.features:load"),
 ]
 
 

@@ -33,8 +33,8 @@ class Reference:
 
     pictures: (M, 64, 64, 3) uint8, after mild WebP compression. features: (M, 320) float32 of the originals.
     labels: {attribute: (M,) str} as the classifier "attributes-b" reads the originals, so that real and generated
-    pictures are read by the same instrument. records: M true records. real: the figures that held-out real
-    portraits reach, the floor for every generator.
+    pictures are read by the same instrument. records: M true records. real: the figures that
+    2,000 other training portraits reach, the floor for every generator.
     """
 
     pictures: np.ndarray
@@ -87,7 +87,7 @@ class Reference:
                    ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of `pictures` nearest to each image in feature space and the distances, both (N, count).
 
-        For scale: `real["neighbour"]` is the median distance of a held-out real portrait to its nearest one.
+        For scale: `real["neighbour"]` is the median distance of other training portraits to their nearest one.
         """
         return distances.nearest(network.features(images), self.features, count)
 
