@@ -1,0 +1,67 @@
+"""Full-size checkpoints on a page: a hub id or a folder, its size and licence first, a download only when asked for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.runtime import hub, memory
+from ui.page import guard
+from ui.stage import POLL_SECONDS, _words, job_of
+
+
+def choose(label: str, key: str, *, kinds: tuple[str, ...] = (), hint: str = "") -> str:
+    """A text field for a hub id or folder; returns the folder once it is on this machine, else "".
+
+    kinds: parts of class names that this page can run (checked against what the checkpoint says it is). hint: shown
+    while the field is empty. Size, licence and memory stand there before anything is loaded or downloaded.
+    """
+    st.session_state.setdefault("_known_keys", set()).add(key)
+    source = st.text_input(label, key=key, bind="query-params", max_chars=300).strip()
+    if not source:
+        st.caption(hint)
+        return ""
+    with guard():
+        found = _look(source)
+        st.table(hub.facts(found))
+        free = memory.budget_mb() - memory.rss_mb()
+        if found.megabytes > free:
+            st.warning(
+                f"The weights alone are {found.megabytes:,.0f} MB and {max(free, 0):,.0f} of the {memory.budget_mb():,.0f} MB "
+                "budget are free: set LAB_MEMORY_MB higher on a machine that has the memory."
+            )
+        if kinds and found.kind and not any(kind.lower() in found.kind.lower() for kind in kinds):
+            st.error(f"This is a {found.kind}; this page runs {', '.join(kinds)}.")
+            return ""
+        if found.folder:
+            return found.folder
+        return _download(found, key)
+    return ""
+
+
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Asking the hub")
+def _look(source: str) -> hub.Found:
+    return hub.look(source)
+
+
+def _download(found: hub.Found, key: str) -> str:
+    asked = f"_{key}_download"
+
+    def ask() -> None:
+        st.session_state[asked] = found.source
+
+    st.button(f"Download {found.megabytes:,.0f} MB", key=f"_{key}_ask", on_click=ask, icon=":material/download:")
+    if st.session_state.get(asked) != found.source:
+        return ""
+    job = job_of(hub.DownloadRequest(source=found.source), f"{key}-download")
+    running = job.active
+
+    @st.fragment(run_every=POLL_SECONDS if running else None)
+    def progress() -> None:
+        st.progress(job.progress, text=_words(job, False) if job.active else job.error or "Downloaded")
+        st.button("Stop", key=f"_{key}_stop_download", on_click=job.stop, disabled=not job.active)
+        if running and not job.active:
+            _look.clear()
+            st.rerun()
+
+    progress()
+    return job.result.text if job.result is not None and job.state == "done" else ""  # type: ignore[attr-defined]
