@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+BLOCK = 250  # rows at a time: 2,000 x 2,000 matrices would take a third of the app's memory
+
+
 
 def _checked(*sets: np.ndarray, least: int = 2) -> list[np.ndarray]:
     out = [np.asarray(s, np.float64) for s in sets]
@@ -44,22 +47,28 @@ def kid(real: np.ndarray, fake: np.ndarray, *, rounds: int = 100, size: int = 20
     """
     a, b = _checked(real, fake)
     rng = rng or np.random.default_rng(0)
-    kernels = [(x @ y.T / a.shape[1] + 1) ** 3 for x, y in ((a, a), (b, b), (a, b))]
-    whole = _mmd(*kernels)
+    whole = _mmd(a, b)
     n, m = min(size, max(2, len(a) // 2)), min(size, max(2, len(b) // 2))
-    draws = []
-    for _ in range(rounds):
-        i, j = rng.choice(len(a), n, replace=False), rng.choice(len(b), m, replace=False)
-        draws.append(_mmd(kernels[0][np.ix_(i, i)], kernels[1][np.ix_(j, j)], kernels[2][np.ix_(i, j)]))
+    draws = [_mmd(a[rng.choice(len(a), n, replace=False)], b[rng.choice(len(b), m, replace=False)])
+             for _ in range(rounds)]
     # deviations of a subsample estimate shrink with the square root of the sample count
     deviations = (np.asarray(draws) - np.mean(draws)) * np.sqrt(min(n / len(a) + m / len(b), 2.0) / 2)
     low, high = np.quantile(deviations, [0.025, 0.975])
     return float(whole), float(whole + low), float(whole + high)
 
 
-def _mmd(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
-    n, m = ab.shape
-    return float((aa.sum() - np.trace(aa)) / (n * (n - 1)) + (bb.sum() - np.trace(bb)) / (m * (m - 1)) - 2 * ab.mean())
+def _mmd(a: np.ndarray, b: np.ndarray) -> float:
+    """Unbiased squared MMD: the diagonals of the kernels within a set are left out."""
+    n, m, width = len(a), len(b), a.shape[1]
+
+    def total(x: np.ndarray, y: np.ndarray) -> float:
+        return sum(float(((x[i:i + BLOCK] @ y.T / width + 1) ** 3).sum()) for i in range(0, len(x), BLOCK))
+
+    def diagonal(x: np.ndarray) -> float:
+        return float((((x * x).sum(1) / width + 1) ** 3).sum())
+
+    within = (total(a, a) - diagonal(a)) / (n * (n - 1)) + (total(b, b) - diagonal(b)) / (m * (m - 1))
+    return within - 2 * total(a, b) / (n * m)
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -75,11 +84,23 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
     real balls hold a fake, over k (may exceed 1); coverage: share of real balls that hold a fake.
     """
     a, b = _checked(real, fake, least=k + 1)
-    radius_a, radius_b = (np.partition(squared_distances(x, x), k, axis=1)[:, k] for x in (a, b))
-    between = squared_distances(a, b)
-    inside = between <= radius_a[:, None]
-    return {"precision": float(inside.any(0).mean()), "recall": float((between <= radius_b[None]).any(1).mean()),
-            "density": float(inside.sum(0).mean() / k), "coverage": float(inside.any(1).mean())}
+    radius_a, radius_b = _radii(a, k), _radii(b, k)
+    held = np.zeros(len(b), int)  # how many real balls hold each fake
+    reached, covered = 0, 0
+    for i in range(0, len(a), BLOCK):
+        gaps = squared_distances(a[i:i + BLOCK], b)
+        inside = gaps <= radius_a[i:i + BLOCK, None]
+        held += inside.sum(0)
+        covered += int(inside.any(1).sum())
+        reached += int((gaps <= radius_b[None]).any(1).sum())
+    return {"precision": float((held > 0).mean()), "recall": reached / len(a),
+            "density": float(held.mean() / k), "coverage": covered / len(a)}
+
+
+def _radii(x: np.ndarray, k: int) -> np.ndarray:
+    """Squared distance of each sample to its k-th nearest neighbour in its own set, (N,)."""
+    parts = [np.partition(squared_distances(x[i:i + BLOCK], x), k, axis=1)[:, k] for i in range(0, len(x), BLOCK)]
+    return np.concatenate(parts)
 
 
 def nearest(queries: np.ndarray, references: np.ndarray, count: int = 4) -> tuple[np.ndarray, np.ndarray]:
