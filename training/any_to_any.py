@@ -28,13 +28,13 @@ from training.code_model import decoder, pad
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
-PAIRS = 3000
+PORTRAITS, PAIRS = 6000, 1000
 
 
 class AnyToAny(nn.Module):
     """The decoder with factored embeddings of the picture codes."""
 
-    def __init__(self, words: Vocabulary, width: int = 128, layers: int = 6, heads: int = 4) -> None:
+    def __init__(self, words: Vocabulary, width: int = 128, layers: int = 4, heads: int = 4) -> None:
         super().__init__()
         self.words = words
         self.decoder = decoder(words.size, width, layers, heads, context=512)
@@ -140,7 +140,7 @@ def prepared(tokenizer: ImageTokenizer) -> dict[str, Any]:
         before, after = render_pairs(pairs)
         np.savez(
             path,
-            train=encode(tokenizer, portraits.load("train", 64)[0]),
+            train=encode(tokenizer, portraits.load("train", 64)[0][:PORTRAITS]),
             before=encode(tokenizer, before),
             after=encode(tokenizer, after),
         )
@@ -160,7 +160,7 @@ def main() -> None:
     card = type("Folder", (), {"folder": MODELS_DIR / "image-tokenizer"})
     tokenizer = image_tokenizer.load(card)
     data = prepared(tokenizer)
-    records = portraits.load("train", 64)[1]
+    records = portraits.load("train", 64)[1][:PORTRAITS]
     words = chat_data.vocabulary()
     model = AnyToAny(words)
     run = Run("any-to-any", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.998, weight_decay=0.01)
@@ -184,8 +184,10 @@ def main() -> None:
         run.update(
             parts["text"] + 0.3 * parts["picture"], **{name: float(part.detach()) for name, part in parts.items()}
         )
-        if run.due("sheet", 3.0):
+        if run.due("sheet", 2.0):
             run.sheet(samples(run.ema.merged(), tokenizer, words))
+        if run.due("soon", 0.2):  # on a busy machine a minute of CPU time is long
+            run.checkpoint()
     size = publish(FOLDER, _=run.ema.merged())
     words.save(FOLDER / "vocabulary.json")
     run.sheet(samples(run.ema.merged(), tokenizer, words))

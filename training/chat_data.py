@@ -291,7 +291,7 @@ def drawing(record: dict[str, Any], rng: np.random.Generator, held: bool = False
 
 def wish(name: str, value: Any, rng: np.random.Generator, held: bool = False) -> str:
     """The words of an edit: "make the hair blue"."""
-    options = EDIT[name]
+    options: Any = EDIT[name]
     if name == "glasses":
         options = options[0 if value else 1]
     return pick(options, rng, held).format(said(name, value))
@@ -403,7 +403,8 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
 
     from core.chat.vocabulary import SPLIT
 
-    rng, seen = np.random.default_rng(1), Counter()
+    rng = np.random.default_rng(1)
+    seen: Counter[str] = Counter()
     for i in range(count):
         record = portraits.draw(i, 5)[0]
         texts = [

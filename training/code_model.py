@@ -103,7 +103,7 @@ def main() -> None:
     run = Run("code-lm", model, options.minutes, lr=2.5e-3, batch=options.batch, ema=0.995, weight_decay=0.01)
     rng = np.random.default_rng(run.step + 2)
     for _ in run:
-        rows = []
+        rows: list[tuple[list[int], list[float]]] = []
         while len(rows) < options.batch:
             task = tasks.make(rng)
             if not task.held_out:

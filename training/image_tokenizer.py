@@ -63,7 +63,7 @@ def main() -> None:
     images, records = portraits.load("train", 64)
     held, _ = portraits.load("heldout", 64)
     y = labels(records)
-    model = WithHead().to(memory_format=torch.channels_last)
+    model = WithHead().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run("image-tokenizer", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.995)
     rng = np.random.default_rng(run.step)
     for _ in run:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
 from core.chat import sandbox, tasks
 from core.chat.code import CodeRequest
 from core.errors import LabError
-from core.runtime.jobs import Job
 from ui.chat_talk import plain
 from ui.chat_tokens import strip
 from ui.controls import build, control
 from ui.stage import stage
+
+KEYS = ("code_own", "code_task", "code_temperature", "code_seed")  # in the address, whichever lens is open
 
 
 def _task(seed: int) -> tasks.Task:
@@ -41,7 +44,7 @@ def draw() -> None:
         )
         heat = control(CodeRequest, "temperature", key="code_temperature")
         seed = control(CodeRequest, "seed", key="code_seed")
-    task = None if own else _task(int(number))
+    tests: list[tuple[str, str]]
     with left:
         if own:
             prompt = st.text_area(
@@ -52,17 +55,16 @@ def draw() -> None:
                 height=90,
             )
             lines = st.text_area("Tests, one a line", "f([1, 2, 3, 4]) == 20", key="_code_tests", max_chars=2000)
-            tests = [
-                tuple(part.strip() for part in line.split("==", 1)) for line in lines.splitlines() if line.strip()
-            ][:20]
-            tests = [(t[0], t[1] if len(t) > 1 else "") for t in tests]
+            parts = [line.partition("==") for line in lines.splitlines() if line.strip()][:20]
+            tests = [(call.strip(), want.strip()) for call, _, want in parts]
         else:
+            task = _task(int(number))
             prompt, tests = task.prompt, tasks.expected(task)
             st.code(prompt.rstrip(), language="python")
         request = build(CodeRequest, prompt=prompt, temperature=heat, seed=seed)
         result = stage(
             request,
-            lambda r: st.code(r.extras["code"], language="python"),
+            _view,
             key="code",
             preview=_preview,
             details=False,
@@ -95,7 +97,11 @@ def draw() -> None:
             _report(outcome, tests)
 
 
-def _preview(job: Job) -> None:
+def _view(result: Any) -> None:
+    st.code(result.extras["code"], language="python")
+
+
+def _preview(job: Any) -> None:
     text = "".join(step.data["label"] for step in list(job.steps) if step.data["modality"] == "text")
     st.code(job.request.prompt.rstrip() + "\n    " + text, language="python")
 

@@ -63,14 +63,14 @@ def draw(examples: list[bytes]) -> None:
     except LabError as error:
         st.error(str(error), icon=":material/info:")
         return
-    error = np.abs(picture.astype(int) - back).astype(np.uint8)
-    mse = float((error.astype(np.float64) ** 2).mean())
+    lost = np.abs(picture.astype(int) - back).astype(np.uint8)
+    mse = float((lost.astype(np.float64) ** 2).mean())
     with right:
         cells = st.columns(2)
         for cell, image, words in (
             (cells[0], picture, f"the picture at 64 px ({picture.nbytes:,} bytes)"),
             (cells[1], back, f"back from 64 codes (80 bytes), {10 * np.log10(255**2 / max(mse, 1e-9)):.1f} dB"),
-            (cells[0], np.minimum(255, error.astype(int) * 3).astype(np.uint8), "what is lost, three times brighter"),
+            (cells[0], np.minimum(255, lost.astype(int) * 3).astype(np.uint8), "what is lost, three times brighter"),
             (cells[1], new, f"from the codes in the table ({int((edited != codes).sum())} changed)"),
         ):
             cell.image(image.repeat(5, 0).repeat(5, 1), caption=words, alt=words, width="stretch")

@@ -8,7 +8,7 @@ from core import catalog
 from core.chat.chat import ChatRequest
 from core.chat.history import History
 from core.errors import LabError
-from ui import chat_remote, chat_talk, learn, picker
+from ui import chat_code, chat_remote, chat_talk, learn, picker
 from ui.controls import control
 from ui.page import notice
 
@@ -33,7 +33,7 @@ QUIZ = [
 
 def draw(examples: list[bytes]) -> None:
     """The rail. examples: PNG files that were never seen in training."""
-    st.session_state.setdefault("_known_keys", set()).add("model")
+    st.session_state.setdefault("_known_keys", set()).update(("model", *chat_code.KEYS))
     wanted = st.query_params.get("model")
     if wanted is not None and wanted not in MODELS:
         notice(f"“{wanted[:40]}” is no model of this page; the default stands instead.")

@@ -101,9 +101,9 @@ def answer(parent: int, start: tuple[int, ...] = ()) -> None:
     talk().leaf = parent
     try:
         if settings.get("model") == "remote":
-            request = chat_remote.request(conversation)
-            job, note = chat_remote.start(request), ""
-            name = request.name
+            remote = chat_remote.request(conversation)
+            job: Any = chat_remote.start(remote)
+            name, note = remote.name, ""
         else:
             seed = (settings.get("seed", 0) + before) % 2**32
             request = ChatRequest(**{**settings, "seed": seed}, conversation=conversation, start=start)

@@ -46,16 +46,12 @@ def draw() -> None:
             "reload press Again under an answer.)"
         )
         return
-    index = st.selectbox(
-        "Answer",
-        ours[::-1],
-        key="_tokens_turn",
-        format_func=lambda i: plain(f"turn {i + 1}: {talk().turns[i].text[:50] or 'a picture'}"),
-    )
+    names = {i: plain(f"turn {i + 1}: {talk().turns[i].text[:50] or 'a picture'}") for i in ours}
+    index = st.selectbox("Answer", ours[::-1], key="_tokens_turn", format_func=names.get)
     index = index if index in ours else ours[-1]
     extras, words = kept[index], words_of("any-to-any")
     tokens = extras["tokens"]
-    st.markdown("**Read** · " + " ".join(f":gray[{len(extras['context'])} tokens]" for _ in (0,)))
+    st.markdown(f"**Read** · {len(extras['context'])} tokens")
     with st.container(height=150):
         strip([(words.label(i), words.modality(i), -1.0) for i in extras["context"]])
     st.markdown(f"**Written** · {len(tokens)} tokens")

@@ -247,9 +247,9 @@ def generate(
         if codes and (len(codes) % 4 == 0 or len(codes) == CELLS) and token >= words.first_code:
             picture = from_codes(codes, tokenizer)
         yield Step("token", len(written), 74 if PICTURE in written else 0, preview=picture, data=data)
-    codes = tuple(t - words.first_code for t in written if t >= words.first_code)
-    if codes and len(codes) < CELLS:
-        picture = from_codes(codes, tokenizer)
+    drawn = tuple(t - words.first_code for t in written if t >= words.first_code)
+    if drawn and len(drawn) < CELLS:
+        picture = from_codes(drawn, tokenizer)
     spent = time.perf_counter() - started
     yield TextResult(
         request,
@@ -261,7 +261,7 @@ def generate(
         extras={
             "context": ids,
             "tokens": tokens,
-            "codes": codes if len(codes) == CELLS else (),
+            "codes": drawn if len(drawn) == CELLS else (),
             "picture": picture,
             "first_token": first_token,
             "guided": guided and PICTURE in written,

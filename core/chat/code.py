@@ -70,6 +70,7 @@ def generate(request: CodeRequest, control: Control, model: Decoder) -> Iterator
         raise BadRequest(f"The prompt is {len(ids)} tokens long; shorten it to {model.context - 8}.")
     allowed = torch.ones(words.size, dtype=torch.bool)
     allowed[: words.first_text] = False
+    allowed[words.first_code :] = False
     allowed[END] = True
     noise = torch.Generator().manual_seed(request.seed)
     memory = Memory()

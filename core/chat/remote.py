@@ -143,10 +143,10 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     pieces: list[str] = []
     fault, first, ended = "", 0.0, False
     try:
-        stream = client.chat.completions.create(
+        stream: Any = client.chat.completions.create(
             model=request.name,
-            messages=messages(request.conversation),
-            stream=True,  # type: ignore[arg-type]
+            messages=messages(request.conversation),  # type: ignore[arg-type]
+            stream=True,
             temperature=request.temperature,
             top_p=request.top_p,
             max_tokens=request.max_tokens,

@@ -1,0 +1,234 @@
+"""Measure the chat models on what was held out and write the figures into their cards.
+
+    python -m training.measure_chat image-tokenizer      # PSNR; attributes that survive the codes (classifier B)
+    python -m training.measure_chat any-to-any           # questions, refusals, drawings, edits, round trip
+    python -m training.measure_chat code-lm              # pass@1 on held-out tasks, run in the sandbox
+
+Held out: portraits of the split "heldout", the last phrasing of every list, topics that were never refused in training.
+Answers are taken at temperature 0 and must state the fact and the verdict exactly. Pictures: temperature 0.8.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import yaml
+
+from core.catalog import MODELS_DIR
+from core.pipeline import Control
+from core.result import TextResult
+from training import chat_data, portraits
+
+
+def folder(name: str) -> SimpleNamespace:
+    """What a loader needs of a card."""
+    return SimpleNamespace(id=name, folder=MODELS_DIR / name)
+
+
+def write(name: str, quality: dict[str, Any], **more: Any) -> None:
+    """Quality (and bytes, parameters, steps) into the card's front matter, the rest as it stands."""
+    path: Path = MODELS_DIR / name / "README.md"
+    _, front, prose = path.read_text(encoding="utf-8").split("---\n", 2)
+    values = yaml.safe_load(front)
+    values["quality"] = quality
+    values["bytes"] = sum(f.stat().st_size for f in path.parent.glob("*.safetensors"))
+    values.update({key: value for key, value in more.items() if value})
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=118)
+    path.write_text(f"---\n{text}---\n{prose}", encoding="utf-8")
+    print(name, quality)
+
+
+def steps(run: str) -> int:
+    """Optimizer steps of the newest run, 0 when it is not on this machine."""
+    log = Path("runs") / run / "log.csv"
+    return int(log.read_text().strip().splitlines()[-1].split(",")[0]) if log.exists() else 0
+
+
+# 1. The picture tokenizer
+def tokenizer(count: int) -> None:
+    from core.chat import image_tokenizer
+    from core.chat.chat import from_codes, to_codes
+    from core.metrics import attributes
+
+    model = image_tokenizer.load(folder("image-tokenizer"))
+    images, records = portraits.load("heldout", 64)
+    images, records = np.array(images[:count]), records[:count]
+    back = np.stack([from_codes(to_codes(image, model), model) for image in images])
+    mse = ((images.astype(np.float64) - back) ** 2).mean((1, 2, 3))
+    judge = attributes.load(folder("attributes-b"))
+    before, after = judge.adherence(images, records), judge.adherence(back, records)
+    quality = {"psnr_db": round(float((10 * np.log10(255**2 / mse)).mean()), 1),
+               "attributes_after_codes": round(after["mean"], 3), "attributes_of_originals": round(before["mean"], 3),
+               "pictures": count}  # fmt: skip
+    write("image-tokenizer", quality, steps=steps("image-tokenizer"),
+          parameters=sum(p.numel() for p in model.parameters()))  # fmt: skip
+
+
+# 2. The any-to-any model
+class Speaker:
+    """The model, the tokenizer and classifier B, loaded once."""
+
+    def __init__(self) -> None:
+        from core.chat import decoder, image_tokenizer
+        from core.metrics import attributes
+
+        self.model = decoder.load(folder("any-to-any"))
+        self.tokenizer = image_tokenizer.load(folder("image-tokenizer"))
+        self.judge = attributes.load(folder("attributes-b"))
+
+    def say(self, turns: list[tuple[str, str, Any]], seed: int = 0) -> TextResult:
+        """The answer at temperature 0, its picture at 0.8."""
+        from core.chat.chat import ChatRequest, generate
+
+        request = ChatRequest(conversation=tuple(turns), temperature=0.0, seed=seed)
+        *_, result = generate(request, Control(), self.model, self.tokenizer)
+        assert isinstance(result, TextResult)
+        return result
+
+    def codes(self, image: np.ndarray) -> tuple[int, ...]:
+        from core.chat.chat import to_codes
+
+        return to_codes(image, self.tokenizer)
+
+
+def text_of(parts: list[Any]) -> str:
+    """An answer of chat_data as plain text."""
+    return "".join(part if isinstance(part, str) else part[0] for part in parts)
+
+
+def facts(text: str) -> Iterator[tuple[str, str]]:
+    """(attribute, value) pairs that a description names, read by its grammar."""
+    words = text.lower().replace(",", " ").replace(".", " ")
+    for name in ("skin_color", "background", "style", "mouth"):
+        for value in chat_data.VALUES[name]:
+            noun = {"skin_color": "skin", "background": "background", "style": "style", "mouth": "mouth"}[name]
+            if f" {chat_data.said(name, value)} {noun}" in words:
+                yield name, value
+    for value in chat_data.VALUES["hair_color"]:
+        for cut in (*chat_data.VALUES["hair"], "hair"):
+            if f" {value} {cut}" in words:
+                yield "hair_color", value
+    for cut in chat_data.VALUES["hair"]:
+        if f" {cut}" in words:
+            yield "hair", cut
+    for name in ("glasses", "beard"):
+        if name in words:
+            yield name, "no" if f"no {name}" in words else "yes"
+
+
+def any_to_any(count: int) -> None:
+    speaker = Speaker()
+    images, records = portraits.load("heldout", 64)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(records))
+    seen = [(records[i], speaker.codes(images[i])) for i in order[: max(count, 40)]]
+
+    def close(value: Any) -> float:
+        return round(float(value), 3)
+
+    # questions: ten kinds, half in the held-out phrasing
+    right: dict[str, list[bool]] = {kind: [] for kind in chat_data.KINDS}
+    yes = []
+    for kind in chat_data.KINDS:
+        for i, (record, codes) in enumerate(seen[:count]):
+            asked, answer = chat_data.question(kind, record, rng, held=i % 2 == 0)
+            said = speaker.say([("user", asked + "?", codes)]).text
+            right[kind].append(said == text_of(answer))
+            if text_of(answer).endswith(("so yes.", "so no.")):
+                yes.append(said.endswith("so yes.") - text_of(answer).endswith("so yes."))
+    kinds = {f"right_{kind.replace('/', '_')}": close(np.mean(marks)) for kind, marks in right.items()}
+    print(kinds)
+    # refusals: topics and phrasings never seen
+    refused = []
+    for i in range(count):
+        asked, answer = "", [""]
+        while not text_of(answer).startswith("I only know") and not text_of(answer).startswith("I can only draw"):
+            asked, answer = chat_data.apart(rng, i % 2 == 1, held=True)
+        turns = [("user", asked, seen[i][1] if i % 2 else b"")]
+        refused.append(speaker.say(turns).text == text_of(answer))
+    # drawings: every attribute named
+    drawn, wishes, survived = [], [], []
+    for i, (record, _) in enumerate(seen[: max(40, count // 2)]):
+        wish = chat_data.pick(chat_data.DRAW, rng, held=True).format(chat_data.description(record))
+        result = speaker.say([("user", wish, b"")], seed=i)
+        if result.extras["codes"]:
+            drawn.append(result.extras["picture"])
+            wishes.append(record)
+            # describe, draw the description, describe again
+            again = speaker.say(
+                [("user", wish, b""), ("bot", "", result.extras["codes"]), ("user", "describe it", b"")]
+            )
+            wanted, got = dict(facts(chat_data.description(record))), dict(facts(again.text))
+            survived += [got.get(name) == value for name, value in wanted.items()]
+    follow = speaker.judge.adherence(np.stack(drawn), wishes) if drawn else {"mean": 0.0}
+    print("drawings", len(drawn), follow)
+    # edits: the named attribute changes, the others stay
+    from training.any_to_any import edit_pairs, render_pairs
+
+    pairs = edit_pairs(max(40, count // 2), seed=11, held=True)
+    before, _ = render_pairs(pairs)
+    after, named, kept = [], [], []
+    for i, (name, value, *_) in enumerate(pairs):
+        wish = chat_data.wish(name, value, rng, held=True)
+        result = speaker.say([("user", wish, speaker.codes(before[i]))], seed=i)
+        if result.extras["codes"]:
+            after.append(result.extras["picture"])
+            named.append({name: pairs[i][3][name]})
+            kept.append({k: v for k, v in pairs[i][2].items() if k in portraits.ATTRIBUTES and k != name})
+    done = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, named, strict=True)]
+    stayed = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, kept, strict=True)]
+    asked_for = max(40, count // 2)
+    quality = {
+        "questions_right": close(np.mean([m for marks in right.values() for m in marks])),
+        "drawings_follow_words": close(follow["mean"]),
+        "drawn_when_asked": close(len(drawn) / asked_for),
+        "edit_done": close(np.mean(done) if done else 0),
+        "edit_keeps_the_rest": close(np.mean(stayed) if stayed else 0),
+        "round_trip": close(np.mean(survived) if survived else 0),
+        "refuses_far_questions": close(np.mean(refused)),
+        "yes_bias": close(np.mean(yes)),
+        **kinds,
+        "questions": count * len(chat_data.KINDS),
+    }
+    write("any-to-any", quality, steps=steps("any-to-any"), parameters=speaker.model.parameters)
+
+
+# 3. The code model
+def code_lm(count: int) -> None:
+    from core.chat import code, decoder, sandbox, tasks
+
+    model = decoder.load(folder("code-lm"))
+    rng = np.random.default_rng(99)
+    passed: dict[str, list[bool]] = {kind: [] for kind in tasks.KINDS}
+    while sum(map(len, passed.values())) < count:
+        task = tasks.make(rng)
+        if not task.held_out:
+            continue
+        *_, result = code.generate(code.CodeRequest(prompt=task.prompt), Control(), model)
+        wanted = tasks.expected(task)
+        outcome = sandbox.run(result.extras["code"], [call for call, _ in wanted])  # type: ignore[union-attr]
+        passed[task.kind].append(all(sandbox.passed(outcome, wanted)))
+    quality = {"pass_at_1": round(float(np.mean([m for marks in passed.values() for m in marks])), 3),
+               **{f"pass_{kind}": round(float(np.mean(marks)), 3) for kind, marks in passed.items() if marks},
+               "tasks": count}  # fmt: skip
+    write("code-lm", quality, steps=steps("code-lm"), parameters=model.parameters)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=("image-tokenizer", "any-to-any", "code-lm"))
+    parser.add_argument("--count", type=int, default=0, help="pictures, questions a kind, or tasks")
+    options = parser.parse_args()
+    run, usual = {"image-tokenizer": (tokenizer, 256), "any-to-any": (any_to_any, 100), "code-lm": (code_lm, 200)}[
+        options.model
+    ]
+    run(options.count or usual)
+
+
+if __name__ == "__main__":
+    main()
