@@ -38,10 +38,12 @@ MODELS: list[Entry] = [
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
     Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),
+    Entry("codec", loader="core.audio.codec:load", request="core.audio.codec:CodecRequest"),
     Entry("hibari", loader="core.audio.speech:load", request="core.audio.speech:SpeechRequest"),
     Entry("video-dit", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("video-dit-frames", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("attributes-b", loader="core.metrics.attributes:load"),
+    Entry("attributes-a", loader="core.metrics.attributes:load"),
     Entry("efficientnet-lite0", loader="core.metrics.features:load"),
 ]
 
