@@ -20,7 +20,8 @@ def pieces(model: Diffusion, prompt: str) -> list[str]:
         return []
     plain = plain_prompt(prompt)
     tokenizer = model.tokenizer
-    shown = [tokenizer.convert_tokens_to_string([p]).strip(" \ufffd") or "·" for p in tokenizer.tokenize(plain)]
+    whole = (tokenizer.convert_tokens_to_string([piece]) for piece in tokenizer.tokenize(plain))
+    shown = [piece.replace("</w>", "").strip(" ▁\ufffd") or "·" for piece in whole]
     return shown[: limit(model)]
 
 
