@@ -44,7 +44,7 @@ with stage:
     if request is not None:
         points_stage.prepare("gan", parts.shape(request))
         points_stage.transport("gan", parts.MOVES, limit)
-        points_stage.run(request, "gan", limit, lambda c: parts.view(c, request, layers or [], limit))
+        points_stage.run(request, "gan", limit, lambda c: parts.view(c, request, layers or [], limit * c.legs))
     st.segmented_control("Curve", list(parts.CURVES), default="Distances", key="curve", required=True, bind="query-params",
                          label_visibility="collapsed")
 

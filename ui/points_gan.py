@@ -276,16 +276,16 @@ def learn() -> None:
                        full({"latent": 1, "r1": 0.1}))])
 
 
-def code(request: GanRequest | None) -> None:
+def code(request: Any, key: str = "gan") -> None:
     """The lines that make this run again."""
     if request is None:
         return
     from ui.result import code as lines
 
-    c = points_stage.chain("gan")
+    c = points_stage.chain(key)
     ran = request.replace(steps=max(1, min(20000, c.step or 1000)))
     body = "\n".join(line for line in lines(ran).splitlines() if "provenance" not in line and "ending" not in line
                      and "pathlib" not in line).strip()
     st.caption("Run it in the project's folder. It trains from the start with the settings as they stand now.")
-    st.code(body + "\ngame = result.extras['games'][0]        # plain arrays: surface, manifold, arrows, history\n"
+    st.code(body + "\ngame = result.extras['games'][0]  # plain arrays\n"
             "print(result.points.shape, game['history'][-1])", language="python")

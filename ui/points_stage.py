@@ -37,6 +37,8 @@ class Chain:
     error: str = ""
     speed: float = 0.0                      # measured training steps a second
     take: int = 0
+    legs: int = 1                           # how many times it has been sent on its way
+    look: tuple = ()
 
 
 def chain(key: str) -> Chain:
@@ -58,6 +60,8 @@ def transport(key: str, moves: dict[str, tuple[str, str]], limit: int) -> None:
 
     def go(mode: str) -> None:
         c.mode, c.error = mode, ""
+        while mode == "play" and c.step >= c.legs * limit:
+            c.legs += 1
         if mode == "rest" and c.job:
             c.job.stop()
 
@@ -65,9 +69,7 @@ def transport(key: str, moves: dict[str, tuple[str, str]], limit: int) -> None:
         if c.mode == "play":
             st.button("Pause", key=f"_{key}_pause", icon=":material/pause:", type="primary", on_click=go, args=("rest",))
         else:
-            st.button("Play", key=f"_{key}_play", icon=":material/play_arrow:", type="primary", on_click=go,
-                      args=("play",), disabled=c.step >= limit,
-                      help=f"It rests after {limit:,} steps: raise the limit or reset." if c.step >= limit else None)
+            st.button("Play", key=f"_{key}_play", icon=":material/play_arrow:", type="primary", on_click=go, args=("play",))
         st.button("Reset", key=f"_{key}_reset", icon=":material/restart_alt:", on_click=reset, args=(key,))
         for action, (label, help) in moves.items():
             st.button(label, key=f"_{key}_{action}", help=help, on_click=go, args=(action,), disabled=c.mode == "play")
@@ -80,15 +82,21 @@ def prepare(key: str, shape: tuple) -> None:
         reset(key)
 
 
-def run(request: Any, key: str, limit: int, view: Callable[[Chain], None]) -> Chain:
-    """Show the chain and drive it on. request: settings without a state; view(chain) draws chain.data, which may be None."""
+def run(request: Any, key: str, limit: int, view: Callable[[Chain], None], look: tuple = ()) -> Chain:
+    """Show the chain and drive it on. request: settings without a state; view(chain) draws chain.data, which may be None.
+
+    look: settings that change only what is shown; a change of them at rest runs the action "look".
+    """
     c = chain(key)
+    if c.look != look and c.mode == "rest" and c.states:
+        c.mode = "look"
+    c.look = look
     moving = c.mode != "rest" or (c.job is not None and c.job.active)
 
     @st.fragment(run_every=POLL_SECONDS if moving else None)
     def live() -> None:
         with guard():
-            advance(c, request, limit)
+            advance(c, request, limit * c.legs)
             view(c)
             if c.error:
                 st.error(c.error, icon=":material/info:")
