@@ -156,3 +156,16 @@ def test_the_reference_is_read_back_as_written(tmp_path):
     np.testing.assert_allclose(judge.features, features, atol=0.01)
     assert judge.labels["color"].tolist() == labels["color"].tolist()
     assert judge.records[1] == {"color": "blue", "glasses": True} and judge.real == {"frechet": 1.5}
+
+
+def test_the_shipped_yardstick_reads_the_shipped_portraits():
+    from core.catalog import MODELS_DIR
+    from core.metrics.attributes import load_folder
+
+    judge, classifier = Reference.load(), load_folder(MODELS_DIR / "attributes-b")
+    assert judge.pictures.shape == (2000, 64, 64, 3) and len(judge.records) == len(judge.features) == 2000
+    scores = classifier.adherence(judge.pictures[:128], judge.records[:128])
+    assert scores["mean"] > 0.95 and scores["mouth"] > 0.8
+    # one picture many times over is what a collapsed generator shows
+    assert judge.attribute_coverage(judge.pictures[:1].repeat(64, 0), classifier) < 0.1
+    assert judge.attribute_coverage(judge.pictures[:256], classifier) > 0.9
