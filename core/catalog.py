@@ -35,6 +35,7 @@ class Entry:
 
 # One line a model, in the order in which pickers show them.
 MODELS: list[Entry] = [
+    Entry("latent-diffusion", "core.diffusion.load:load", "core.diffusion.request:DiffusionRequest"),
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
     Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Card
+from core.errors import Unavailable
 from core.runtime import models
 from ui.page import notice
 
@@ -27,7 +28,14 @@ def pick(
     default: str | None = None,
     card: bool = True,
 ) -> str:
-    """A list of models bound to the URL; returns the id. `card`: the facts of the chosen one under it."""
+    """A list of models bound to the URL; returns the id. `card`: the facts of the chosen one under it.
+
+    Raises Unavailable when there is none.
+    """
+    if not choices:
+        raise Unavailable(
+            "No model of this kind is installed; restore assets/models with `git checkout -- assets/models`."
+        )
     ids = [c.id for c in choices]
     by_id = {c.id: c for c in choices}
     st.session_state.setdefault("_known_keys", set()).add(key)
