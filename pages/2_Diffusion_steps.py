@@ -23,7 +23,7 @@ left, right = st.columns([2, 1], gap="large")
 with right, st.container(key="rail"):
     request = rail(record=True)
 with left:
-    result = stage(request, lens.show_run, preview=lens.show_running, height=400)
+    result = stage(request, lens.show_run, preview=lens.show_running, height=350)
 
 if result is not None:
     lenses(

@@ -25,7 +25,7 @@ with right, st.container(key="rail"):
     text = st.text_input("Guidance list", lens.SCALES, key="scales", bind="query-params", help="0 to 30, with commas.")
     seeds = st.segmented_control("Seeds", [1, 2, 3, 4], default=1, required=True, key="seeds", bind="query-params")
     st.session_state["_known_keys"] |= {"scales", "seeds"}
-    request = rail(guidance_scale=1.0)
+    request = rail(most_steps=12, guidance_scale=1.0)
 try:
     scales = lens.numbers(text, 0.0, 30.0)
 except BadRequest as error:

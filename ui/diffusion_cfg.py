@@ -50,7 +50,7 @@ def scores(result: Any) -> dict[str, Any]:
 
 
 def score_line(result: Any) -> str:
-    """A cell's caption: attributes right, saturation."""
+    """A cell's caption: share of the prompt's attributes that the held-out classifier sees."""
     kept = st.session_state.setdefault("_cell_scores", {})
     name = result.request.digest()
     if name not in kept:
@@ -58,8 +58,7 @@ def score_line(result: Any) -> str:
             kept.clear()
         kept[name] = scores(result)
     share = kept[name]["attributes right"]
-    first = "" if np.isnan(share) else f"{100 * share:.0f} % right"
-    return f"{first} · sat {kept[name]['saturation']:.2f}".strip(" ·")
+    return "" if np.isnan(share) else f"{100 * share:.0f} %"
 
 
 # --- the stage --------------------------------------------------------------------------------------------------------
@@ -84,6 +83,10 @@ def strip(request: DiffusionRequest, scales: Sequence[float], seeds: int) -> lis
         if r is not None
     ]
     if table:
+        st.caption(
+            "Under each picture: guidance w, and the share of the attributes named in the prompt that the held-out "
+            "classifier sees in it."
+        )
         files(
             results, [f"seed {row.seed}" for row in rows], [f"w = {s:g}" for s in scales], "guidance by seed", table,
             key="strip_files",

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.request import Request
 from core.result import Result
-from core.runtime.jobs import Job
+from core.runtime.jobs import Job, queue
 from ui.stage import POLL_SECONDS, job_of
 
 MOST_CELLS = 48  # the store of finished results holds 64
@@ -33,8 +33,9 @@ def grid(
 
     under(result): a short line for each cell. Cells already computed, here or on another page, are not computed again.
     """
+    halted = bool(st.session_state.get(f"_{key}_halted", False))
     jobs: list[list[Job | None]] = [
-        [job_of(cell, f"{key}_{r}_{c}") if cell is not None else None for c, cell in enumerate(row)]
+        [_job(cell, f"{key}_{r}_{c}", halted) if cell is not None else None for c, cell in enumerate(row)]
         for r, row in enumerate(requests)
     ]
     flat = [job for row in jobs for job in row if job is not None]
@@ -54,10 +55,15 @@ def grid(
         words = f"{done} of {len(flat)} computed" + (f" · {seconds:.1f} s in all · ai-generated" if done else "")
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(done / max(1, len(flat)), text=words)
-            st.button(
-                "Stop", key=f"_{key}_stopall", icon=":material/stop:", disabled=not running,
-                on_click=_stop_all, args=(flat,),
-            )  # fmt: skip
+            if halted and not running:
+                st.button(
+                    "Go on", key=f"_{key}_goon", icon=":material/play_arrow:", on_click=_halt, args=(key, False, [])
+                )
+            else:
+                st.button(
+                    "Stop", key=f"_{key}_stopall", icon=":material/stop:", disabled=not running,
+                    on_click=_halt, args=(key, True, flat),
+                )  # fmt: skip
         if running and not any(job.active for job in flat):
             st.rerun()
 
@@ -67,7 +73,7 @@ def grid(
 
 def run_one(request: Request, key: str, doing: str) -> Any:
     """One more run beside the stage: progress while it works, then its result (None until then)."""
-    job = job_of(request, key)
+    job = _job(request, key, halted=False)
     running = job.active
     if not running and job.result is not None:
         return job.result
@@ -103,7 +109,18 @@ def wrapped(
     return [result for row in results for result in row][: len(requests)]
 
 
-def _stop_all(jobs: Sequence[Job]) -> None:
+def _job(request: Request, key: str, halted: bool) -> Job:
+    """The job of a cell. One that a closed tab stopped runs again; after Stop here it stays until Go on."""
+    found = queue().find(request)
+    if halted and (found is None or found.state == "stopped"):
+        empty = found or Job(request, key, lambda: False)  # never handed to the queue: an empty cell
+        empty.state = "stopped"
+        return empty
+    return job_of(request, key, run=found is not None and found.state == "stopped")
+
+
+def _halt(key: str, halt: bool, jobs: Sequence[Job]) -> None:
+    st.session_state[f"_{key}_halted"] = halt
     for job in jobs:
         if job.active:
             job.stop()
@@ -124,7 +141,7 @@ def sheet(
     from PIL import Image, ImageDraw, ImageFont
 
     side = next((r.images.shape[1] for row in results for r in row if r is not None and len(r.images)), 64) * scale
-    size = 8 + 4 * scale  # about 12 px once the sheet is scaled to its column
+    size = 5 + 3 * scale
     font = ImageFont.load_default(size=size)
     margin = size + 4
     left = max([0, *(int(font.getlength(label)) + 10 for label in rows if label)])

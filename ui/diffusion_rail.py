@@ -39,8 +39,11 @@ def default(model: str, name: str, otherwise: Any) -> Any:
     return next((card.extra.get(name, otherwise) for card in models() if card.id == model), otherwise)
 
 
-def rail(**fixed: Any) -> DiffusionRequest | None:
-    """Draw the controls; returns the request (None: a bad value, already said). fixed: fields set by the page."""
+def rail(most_steps: int = 200, **fixed: Any) -> DiffusionRequest | None:
+    """Draw the controls; returns the request (None: a bad value, already said). fixed: fields set by the page.
+
+    most_steps: the default number of steps is at most this.
+    """
     model = pick(models())
     _model_changed(model)
     _examples()
@@ -52,7 +55,7 @@ def rail(**fixed: Any) -> DiffusionRequest | None:
         values["guidance_scale"] = control(
             DiffusionRequest, "guidance_scale", "Guidance w", default=scale, high=max(15.0, scale)
         )
-    steps = int(default(model, "num_inference_steps", 20))
+    steps = min(most_steps, int(default(model, "num_inference_steps", 20)))
     values["num_inference_steps"] = control(
         DiffusionRequest, "num_inference_steps", "Steps", default=steps, high=max(60, steps)
     )

@@ -14,6 +14,8 @@ from ui.diffusion_rail import about_prompt
 from ui.diffusion_scrubber import View, gif, mp4, scrubber, strip
 from ui.result import enlarge, picture
 
+BELOW = {"orientation": "h", "y": -0.25}  # legends under the plot, where they hide no title
+
 
 def record_of(result: Any) -> dict[str, Any] | None:
     """The recorded steps of the first picture, or None."""
@@ -115,11 +117,13 @@ def _curves(record: dict[str, Any]) -> None:
     moved = np.sqrt(((states[1:] - states[:-1]) ** 2).mean((1, 2, 3)))
     changed = np.sqrt((np.diff(record["x0"], axis=0, prepend=0) ** 2).mean((1, 2, 3)))
     left, right = st.columns(2)
-    figure = style.figure(title="Noise and signal in x_t", xaxis_title="step", yaxis_title="share")
+    figure = style.figure(title="Noise and signal in x_t", xaxis_title="step", yaxis_title="share", legend=BELOW)
     figure.add_trace(go.Scatter(x=steps, y=record["alpha"], name="signal α_t", line_color=style.color("diffusion")))
     figure.add_trace(go.Scatter(x=steps, y=record["sigma"], name="noise σ_t", line_color=style.REAL))
     left.plotly_chart(figure, key="curve_noise")
-    figure = style.figure(title="How far each step goes (RMS of latents)", xaxis_title="step", yaxis_title="RMS")
+    figure = style.figure(
+        title="How far each step goes", xaxis_title="step", yaxis_title="RMS of latents", legend=BELOW
+    )
     figure.add_trace(go.Scatter(x=steps, y=moved, name="step of x_t", line_color=style.color("diffusion")))
     figure.add_trace(go.Scatter(x=steps[1:], y=changed[1:], name="change of x̂₀", line_color=style.color("flow")))
     right.plotly_chart(figure, key="curve_moved")
@@ -216,7 +220,7 @@ def forward(result: Any) -> None:
         key="forward_scrubber", identity=f"{schedule}-{hash(clean.tobytes())}", start=8, least=130,
     )  # fmt: skip
     figure = style.figure(
-        title="Signal-to-noise ratio", xaxis_title="time t", yaxis_title="SNR (dB)", yaxis_range=[-60, 60]
+        title="Signal-to-noise ratio", xaxis_title="time t", yaxis_title="SNR (dB)", yaxis_range=[-60, 60], legend=BELOW
     )
     for name in FORWARD_SCHEDULES:
         ratio = snr_db(*forward_schedule(name))
