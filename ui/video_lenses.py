@@ -52,14 +52,15 @@ def ablate(result: Any) -> None:
     with a:
         st.session_state.setdefault("_known_keys", set()).add("cut_layers")
         cut = st.pills(
-            "Temporal attention off in layers",
-            list(range(depth)),
+            "Nothing passes between times in layers",
+            list(range(depth + 1)),
             selection_mode="multi",
-            default=list(range(depth)),
+            default=list(range(depth + 1)),
+            format_func=lambda i: f"{i} attention" if i < depth else f"{i} convolutions",
             key="cut_layers",
             bind="query-params",
             disabled=base.model == TWIN,
-            help="In these layers a token sees only its own two frames.",
+            help="There a token sees only its own two frames; the last layer refines by convolutions.",
         )
         positions = controls.control(VideoRequest, "positions", "Positions", key="cut_positions")
     with b:
@@ -98,7 +99,8 @@ def twins(result: Any) -> None:
         costs = [{"seconds": round(r.seconds, 2), "network calls": r.model_calls} for r in (result, other)]
         views.figures([(mine, result.frames), (names[model], other.frames)], costs)
         st.caption(
-            "The twin sees one pair of frames at a time: within it all holds together, between pairs it guesses anew."
+            "The twin is the same network, trained and run with nothing passing between pairs of frames: inside a pair "
+            "all holds together, between pairs it guesses anew."
         )
 
 

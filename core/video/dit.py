@@ -31,6 +31,7 @@ class Config:
     depth: int = 5
     heads: int = 4
     mlp: int = 2  # hidden width / width
+    refine: int = 32  # channels of the convolutions after the transformer
     latent: int = 16  # channels of the codec
     grid: int = 6  # latents a side
     frames: int = 16
@@ -130,9 +131,10 @@ def rotate(x: Tensor, angle: Tensor) -> Tensor:
 
 @dataclass
 class Switches:
-    """What a forward pass leaves out or keeps for the page. Layers are numbered from 0."""
+    """What a forward pass leaves out or keeps for the page. Layers are numbered from 0; after the last attention
+    layer comes the refinement by convolutions."""
 
-    local_layers: tuple[int, ...] = ()  # here a token sees only its own slice
+    local_layers: tuple[int, ...] = ()  # here nothing passes between slices
     positions: bool = True
     record: tuple[int, ...] = ()  # keep the attention of these layers
     maps: dict[int, Tensor] | None = None  # layer -> (H, N, N + words) of the first clip of the batch
@@ -201,6 +203,24 @@ class Block(nn.Module):
         return x + m[:, 5] * self.down(F.relu(self.up(h)).square())
 
 
+class ConvBlock(nn.Module):
+    """Neighbours in space (3 x 3) and time (3 frames, or only the slice's own), scaled by the condition."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.space = _conv(channels, channels)
+        self.time = nn.Conv2d(channels, channels, (3, 1), padding=(1, 0))
+        self.film = nn.Linear(width, 2 * channels)
+
+    def forward(self, x: Tensor, condition: Tensor, slices: int, local: bool) -> Tensor:
+        b, _, c, g, _ = x.shape  # (B, T, C, g, g)
+        scale, shift = self.film(F.silu(condition))[:, None, :, None, None].chunk(2, dim=2)
+        h = F.group_norm(x.flatten(0, 1), 4).view(x.shape) * (1 + scale) + shift
+        h = F.silu(self.space(F.silu(h).flatten(0, 1)))
+        h = h.view(b * slices if local else b, -1, c, g * g).transpose(1, 2)  # (B or B * S, C, T or p, g * g)
+        return x + self.time(h).transpose(1, 2).reshape(x.shape)
+
+
 class VideoDiT(nn.Module):
     """Predicts the clean latents x from noisy ones z = (1 - t) x + t noise (rectified flow, x-prediction)."""
 
@@ -219,8 +239,11 @@ class VideoDiT(nn.Module):
         self.blocks = nn.ModuleList(Block(c.width, c.heads, c.mlp) for _ in range(c.depth))
         self.last = nn.Linear(c.width, 2 * c.width)  # scale and shift before the output: colours multiply shapes
         self.out = nn.Linear(c.width, values * c.patch_frames)
+        # refinement of the guess across the borders of patches and slices
+        self.near = nn.ModuleList(ConvBlock(c.refine, c.width) for _ in range(2))
+        self.near_in, self.near_out = _conv(2 * c.latent, c.refine), _conv(c.refine, c.latent)
         nn.init.normal_(self.word.weight, std=0.3)
-        for module in (list(self.modulation)[1], self.last, self.out):
+        for module in (list(self.modulation)[1], self.last, self.out, self.near_out):
             for parameter in module.parameters():
                 nn.init.zeros_(parameter)
         with torch.no_grad():
@@ -272,7 +295,12 @@ class VideoDiT(nn.Module):
             x = block(x, w, seen, mod, angle, slices, local, s, i)
         scale, shift = self.last(F.silu(condition))[:, None].chunk(2, dim=-1)
         x = self.out(rms(x) * (1 + scale) + shift)
-        return self.unpatch(x, slices)
+        guess = self.unpatch(x, slices)
+        f = self.near_in(torch.cat([guess, z], dim=2).flatten(0, 1)).unflatten(0, (b, frames))
+        local = self.config.attention == "slice" or self.config.depth in s.local_layers
+        for near in self.near:
+            f = near(f, condition, slices, local)
+        return guess + self.near_out(f.flatten(0, 1)).unflatten(0, (b, frames))
 
 
 class VideoModel(nn.Module):

@@ -31,7 +31,8 @@ class VideoRequest(Request):
 
     first_frame: bytes of a picture file, cropped to a square. clip: raw uint8 frames (T, 48, 48, 3) to start from
     instead of pure noise, spoilt to the noise level `strength` and changed by `edit`.
-    local_layers: layers (from 0) in which a token sees only its own two frames.
+    local_layers: layers (from 0) in which a token sees only its own two frames; the one after the last attention layer
+    is the refinement by convolutions.
     """
 
     PIPELINE: ClassVar[str] = "core.video.sample"

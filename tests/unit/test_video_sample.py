@@ -51,7 +51,13 @@ def test_patches_come_back(model):
 
 @pytest.mark.parametrize(
     ("attention", "local", "leaks"),
-    [("full", (), True), ("slice", (), False), ("full", (0, 1), False), ("full", (0,), True)],
+    [
+        ("full", (), True),
+        ("slice", (), False),
+        ("full", (0, 1, 2), False),
+        ("full", (0, 1), True),
+        ("full", (0,), True),
+    ],
 )
 def test_only_temporal_attention_carries_news_between_slices(attention, local, leaks):
     model = tiny(attention)
@@ -66,8 +72,8 @@ def test_only_temporal_attention_carries_news_between_slices(attention, local, l
 def test_the_masked_and_the_sliced_path_agree():
     model = tiny()
     z, words, t = torch.randn(1, 8, 16, 6, 6), model.words(PROMPT)[0], torch.tensor([0.4])
-    switches = dit.Switches((0, 1), record=(0, 1), maps={})
-    a, b = model.dit(z, t, words, switches=switches), model.dit(z, t, words, switches=dit.Switches((0, 1)))
+    switches = dit.Switches((0, 1, 2), record=(0, 1), maps={})
+    a, b = model.dit(z, t, words, switches=switches), model.dit(z, t, words, switches=dit.Switches((0, 1, 2)))
     assert torch.allclose(a, b, atol=1e-4)
     assert torch.allclose(switches.maps[1].sum(-1), torch.ones(()), atol=1e-4)
 
@@ -75,7 +81,7 @@ def test_the_masked_and_the_sliced_path_agree():
 def test_without_positions_patches_are_a_bag(model):
     z, words, t = torch.randn(1, 8, 16, 6, 6), model.words(PROMPT)[0], torch.tensor([0.4])
     order = [4, 5, 0, 1, 6, 7, 2, 3]  # slices of two frames
-    bag = dit.Switches(positions=False)
+    bag = dit.Switches((2,), positions=False)  # the refinement, too, only inside a slice
     a, b = model.dit(z, t, words, switches=bag), model.dit(z[:, order], t, words, switches=bag)
     assert torch.allclose(a[:, order], b, atol=1e-4)
     c, d = model.dit(z, t, words), model.dit(z[:, order], t, words)
@@ -105,7 +111,7 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(model):
 
 def test_ablations_change_the_clip_and_leave_the_model_alone(model):
     plain = run(model)[-1].frames
-    for fields in ({"local_layers": (0, 1)}, {"positions": False}, {"guidance_scale": 1.0}, {"stop_after": 1}):
+    for fields in ({"local_layers": (0, 1, 2)}, {"positions": False}, {"guidance_scale": 1.0}, {"stop_after": 1}):
         assert (run(model, **fields)[-1].frames != plain).any(), fields
     assert (run(model)[-1].frames == plain).all()
     assert run(model, stop_after=1)[-1].steps_run == 1
