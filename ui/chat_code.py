@@ -81,20 +81,31 @@ def draw() -> None:
     if result is None or request is None or result.request != request:
         return
     with left:
-        if st.button("Run it against the tests", key="_code_run", type="primary", icon=":material/science:"):
-            try:
-                outcome = sandbox.run(result.extras["code"], [call for call, _ in tests])
-                if own:  # wanted values are written by hand: their repr is taken away from the model's code
-                    wanted = sandbox.run("", [want or "None" for _, want in tests]).values
-                    tests = [
-                        (call, value if want else "") for (call, want), (value, _) in zip(tests, wanted, strict=False)
-                    ]
-                st.session_state["_code_outcome"] = (request.digest(), outcome, tests)
-            except LabError as error:
-                st.error(str(error), icon=":material/info:")
+        st.button(
+            "Run it against the tests",
+            key="_code_run",
+            type="primary",
+            icon=":material/science:",
+            on_click=_judge,
+            args=(request.digest(), result.extras["code"], tests, own),
+        )
+        if problem := st.session_state.pop("_code_problem", ""):
+            st.error(problem, icon=":material/info:")
         digest, outcome, tests = st.session_state.get("_code_outcome", ("", None, []))
         if digest == request.digest() and outcome is not None:
             _report(outcome, tests)
+
+
+def _judge(digest: str, code: str, tests: list[tuple[str, str]], own: bool) -> None:
+    """Run the code against the tests; wanted values written by hand are evaluated apart from the model's code."""
+    try:
+        outcome = sandbox.run(code, [call for call, _ in tests])
+        if own:
+            wanted = sandbox.run("", [want or "None" for _, want in tests]).values
+            tests = [(call, value if want else "") for (call, want), (value, _) in zip(tests, wanted, strict=False)]
+        st.session_state["_code_outcome"] = (digest, outcome, tests)
+    except LabError as error:
+        st.session_state["_code_problem"] = str(error)
 
 
 def _view(result: Any) -> None:

@@ -12,7 +12,7 @@ from ui import chat_code, chat_remote, chat_talk, learn, picker
 from ui.controls import control
 from ui.page import notice
 
-MODELS = {"any-to-any": "ours, on this machine", "remote": "remote endpoint"}
+MODELS = ("any-to-any", "remote")
 MEASURED = ("any-to-any", "image-tokenizer", "code-lm")
 QUIZ = [
     learn.Question(
@@ -39,11 +39,11 @@ def draw(examples: list[bytes]) -> None:
         notice(f"“{wanted[:40]}” is no model of this page; the default stands instead.")
     model = st.segmented_control(
         "Who answers",
-        list(MODELS),
+        MODELS,
         default="any-to-any",
         required=True,
         key="model",
-        format_func=lambda name: MODELS.get(name, name),
+        help="any-to-any: ours, on this machine. remote: an OpenAI-compatible endpoint, yours or a service's.",
         bind="query-params",
     )
     settings = {"model": model if model in MODELS else "any-to-any"}
