@@ -114,12 +114,17 @@ class Captions:
 
 
 def times(size: int, noise: torch.Generator) -> torch.Tensor:
-    """(B,) in [0, 1), one from each B-th part, so that every batch sees all noise levels."""
-    return (torch.arange(size) + torch.rand(size, generator=noise)) / size
+    """(B,) in [0, 1): three quarters logit-normal around 0.35, a quarter uniform; every batch sees all noise levels.
+
+    Uniform times alone spent a fifth of the loss on t < 100, where most of the error cannot be helped, and faces stayed away.
+    """
+    even = (torch.arange(size) + torch.rand(size, generator=noise)) / size
+    normal = torch.sigmoid(1.1 * torch.special.ndtri(even.clamp(1e-4, 1 - 1e-4)) - 0.6)
+    return torch.where(torch.arange(size) % 4 == 3, even, normal)
 
 
 def train(minutes: float, lr: float, batch: int) -> None:
-    """Velocity v = sqrt(a) eps - sqrt(1 - a) x0 at uniform times; captions dropped for guidance."""
+    """Velocity v = sqrt(a) eps - sqrt(1 - a) x0 at `times`; captions dropped for guidance."""
     unet = build()
     shipped = FOLDER / "unet/diffusion_pytorch_model.safetensors"
     if shipped.exists() and not (loop.RUNS / "latent-diffusion/last.pt").exists():
