@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import diffusion_bend, diffusion_compare, diffusion_learn
+from ui import diffusion_bend, diffusion_compare, diffusion_full, diffusion_learn
 from ui import diffusion_steps as lens
 from ui.diffusion_rail import models, rail
 from ui.page import Scene, close_page, lenses, open_page
@@ -37,6 +37,7 @@ if result is not None:
             "Paint": lambda: diffusion_bend.paint(result),
             "Walk": lambda: diffusion_bend.walk(result),
             "Models": lambda: diffusion_compare.models(result, [card.id for card in models()]),
+            "Full size": lambda: diffusion_full.draw(result.request),
             "Break it": diffusion_learn.steps_break,
             "Learn": diffusion_learn.steps_learn,
         }

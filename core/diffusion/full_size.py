@@ -1,0 +1,201 @@
+"""Full-size text-to-image checkpoints of any diffusers pipeline: SD 1.5, SDXL, SD 3, PixArt, Sana, FLUX, Z-Image, LCM.
+
+By local folder (a hub id is looked at and brought here by core.runtime.hub). Safetensors only, no code from the
+checkpoint, one pipeline in memory at a time; dtype, offload and attention slicing follow the device.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from core.errors import BadRequest, DoesNotFit, Unavailable
+from core.request import Request, integer, number, seed_field, text
+from core.result import ImageResult, Step
+
+if TYPE_CHECKING:
+    from core.pipeline import Control
+
+LIBRARIES = ("diffusers", "transformers")
+_lock = threading.Lock()
+_held: dict[str, Any] = {}  # folder -> pipeline, at most one
+
+
+@dataclass(frozen=True)
+class FullSizeRequest(Request):
+    """A picture from a full-size checkpoint. width, height: 0 takes the checkpoint's own; guidance_scale -1 as well."""
+
+    PIPELINE: ClassVar[str] = "core.diffusion.full_size"
+
+    folder: str = text("", 1000, help="A folder with model_index.json.")
+    prompt: str = text("", 2000)
+    negative_prompt: str = text("", 2000)
+    seed: int = seed_field()
+    count: int = integer(1, 1, 4)
+    num_inference_steps: int = integer(20, 1, 100)
+    guidance_scale: float = number(-1.0, -1.0, 30.0, help="-1: what the pipeline takes by itself.")
+    width: int = integer(0, 0, 2048, step=8, help="0: the checkpoint's own size.")
+    height: int = integer(0, 0, 2048, step=8, help="0: the checkpoint's own size.")
+
+    def check(self) -> None:
+        if self.width % 8 or self.height % 8:
+            raise BadRequest("Width and height must be multiples of 8; 0 takes the checkpoint's own size.")
+
+    def models(self) -> tuple[str, ...]:
+        return ()
+
+
+def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | ImageResult]:
+    """One Step a denoising step, last an ImageResult. Stop interrupts the pipeline within a step."""
+    import torch
+
+    yield Step("load", note=Path(request.folder).name)
+    pipe = open_pipeline(request.folder)
+    started = time.perf_counter()
+    accepted = inspect.signature(pipe.__call__).parameters
+    images, seeds, steps_run = [], [], 0
+    for number_, seed in enumerate(request.sample_seeds(request.count)):
+        options: dict[str, Any] = {
+            "prompt": request.prompt,
+            "num_inference_steps": request.num_inference_steps,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "output_type": "np",
+        }
+        if request.negative_prompt and "negative_prompt" in accepted:
+            options["negative_prompt"] = request.negative_prompt
+        if request.guidance_scale >= 0 and "guidance_scale" in accepted:
+            options["guidance_scale"] = request.guidance_scale
+        for side in ("width", "height"):
+            if getattr(request, side) and side in accepted:
+                options[side] = getattr(request, side)
+        for item in _steps(pipe, options, control, "callback_on_step_end" in accepted):
+            if isinstance(item, int):
+                steps_run += 1
+                done = number_ * request.num_inference_steps + item
+                yield Step("generate", done, request.count * request.num_inference_steps)
+            elif item is not None:
+                images.append((np.clip(item[0], 0, 1) * 255).round().astype(np.uint8))
+                seeds.append(seed)
+        if control.finishing:
+            break
+    yield ImageResult(
+        request=request,
+        images=np.stack(images),
+        seeds=seeds,
+        steps_run=steps_run,
+        seconds=time.perf_counter() - started,
+        model_calls=steps_run,
+        complete=len(seeds) == request.count and not control.stopped,
+        extras={"pipeline": type(pipe).__name__, "attention": "Attention maps are not recorded for full-size models."},
+    )
+
+
+def _steps(pipe: Any, options: dict[str, Any], control: Control, reports: bool) -> Iterator[int | np.ndarray | None]:
+    """Run the pipeline on a thread of its own: step numbers while it works, then the pictures (N, H, W, 3) in [0, 1]."""
+    inbox: queue.Queue[Any] = queue.Queue()
+
+    def each(_: Any, index: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        inbox.put(index + 1)
+        if control.stopped:
+            pipe._interrupt = True
+        return tensors
+
+    def work() -> None:
+        try:
+            more = {"callback_on_step_end": each} if reports else {}
+            inbox.put(pipe(**options, **more).images)
+        except Exception as error:  # handed to the caller, who turns it into a sentence
+            inbox.put(error)
+
+    thread = threading.Thread(target=work, name="lab-full-size", daemon=True)
+    thread.start()
+    while True:
+        item = inbox.get()
+        if isinstance(item, Exception):
+            reason = (str(item).splitlines() or [type(item).__name__])[0][:160]
+            raise BadRequest(f"{type(pipe).__name__} refused these settings ({reason}); change them and run again.")
+        yield item
+        if not isinstance(item, int):
+            thread.join()
+            return
+
+
+def needed_mb(folder: Path) -> float:
+    """Memory for the weights as they will be loaded: float32 on a CPU, half on a GPU."""
+    from core.runtime import devices
+
+    stored = 0.0
+    for path in folder.rglob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        half = any(isinstance(v, dict) and v.get("dtype") in ("F16", "BF16") for v in header.values())
+        stored += path.stat().st_size * (2 if half and devices.device() == "cpu" else 1)
+    return stored / 1e6
+
+
+def open_pipeline(source: str) -> Any:
+    """The pipeline of a folder, loaded once and held until another is asked for.
+
+    Raises Unavailable (no such folder, broken), BadRequest (foreign code, no pipeline) or DoesNotFit before loading.
+    """
+    from core.runtime import devices, memory
+
+    folder = Path(source).expanduser()
+    with _lock:
+        if source in _held:
+            return _held[source]
+        absent = check_folder(folder)
+        _held.clear()
+        memory.trim()
+        need, free = needed_mb(folder), memory.budget_mb() - memory.rss_mb()
+        if need > free:
+            raise DoesNotFit(
+                f"{folder.name} needs about {need:,.0f} MB and {max(free, 0):,.0f} of the {memory.budget_mb():,.0f} MB "
+                "budget are free; choose a smaller checkpoint or set LAB_MEMORY_MB higher."
+            )
+        import torch
+        from diffusers import DiffusionPipeline
+
+        device = devices.device()
+        dtype = torch.float32 if device == "cpu" else torch.bfloat16
+        try:
+            pipe = DiffusionPipeline.from_pretrained(
+                str(folder), torch_dtype=dtype, local_files_only=True, use_safetensors=True, **absent
+            )
+        except Exception as error:  # whatever a broken checkpoint makes the library raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise Unavailable(f"{folder.name} cannot be loaded ({reason}); fetch the checkpoint again.") from error
+        pipe.set_progress_bar_config(disable=True)
+        if device == "cuda":
+            pipe.enable_model_cpu_offload()
+        else:
+            pipe.to(device)
+            if hasattr(pipe, "enable_attention_slicing") and need > 500:
+                pipe.enable_attention_slicing()
+        _held[source] = pipe
+        return pipe
+
+
+def check_folder(folder: Path) -> dict[str, None]:
+    """The parts that the checkpoint leaves out on purpose (SD 3 without T5), as keyword arguments for loading.
+
+    Raises when the folder holds no pipeline or wants code that is not diffusers' own.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Unavailable(f"“{folder.name}” holds no readable model_index.json; give a diffusers folder.") from None
+    for name, spec in index.items():
+        known = not isinstance(spec, list) or spec[0] is None or spec[0] in LIBRARIES or spec[0] == "stable_diffusion"
+        if not known:
+            raise BadRequest(f"{name} of “{folder.name}” comes from {spec[0]}, whose code is not run here.")
+    return {name: None for name, spec in index.items() if isinstance(spec, list) and spec[0] is None}
