@@ -51,6 +51,7 @@ class Recipe:
     gamma: float = 0.5                 # of R1 and R2
     copy_batch: int = 8
     batch: int = 8                     # of the adversarial stage
+    keep: float = 0.0                  # weight of the copy loss beside the adversarial one (arXiv 1512.09300)
     g_steps: int = 1                   # generator steps a discriminator step
     grow: bool = False
     start: str = ""                    # begin from this model's weights where names and shapes agree
@@ -62,8 +63,8 @@ RECIPES = {
     "stylegan": Recipe("stylegan", start="stylegan2"),
     "stylegan3": Recipe("stylegan3", start="stylegan2", copy=0.8),
     "progan": Recipe("progan", grow=True),
-    "dcgan": Recipe("dcgan", copy_lr=2e-3, loss="bce", lr=2e-4, betas=(0.5, 0.999)),
-    "gan-mlp": Recipe("mlp", copy_lr=1e-3, loss="bce", lr=2e-4, betas=(0.5, 0.999)),
+    "dcgan": Recipe("dcgan", copy=0.93, copy_lr=3e-3, copy_batch=16, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
+    "gan-mlp": Recipe("mlp", copy=0.9, copy_lr=2e-3, copy_batch=64, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
     # the generator moves 16 times against each state of D: it runs to the one picture D likes best
     "dcgan-collapsed": Recipe("dcgan", copy=0.0, loss="bce", lr=1e-3, betas=(0.5, 0.999),
                               batch=16, g_steps=16, start="dcgan"),
@@ -273,6 +274,13 @@ class Trainer:
         with torch.no_grad():
             real_score = self.d(x, c) if r.loss == "r3gan" else None
         loss = g_loss(real_score, self.d(fake, c))
+        if r.keep:
+            with torch.no_grad():
+                mean, log_var = self.e(x)
+                z = mean + (0.5 * log_var).exp() * torch.randn(mean.shape, generator=self.noise)
+            fit = picture_loss(self.g(z, c), x)
+            loss = loss + r.keep * fit
+            self.note(fit=fit)
         self.g_opt.zero_grad(set_to_none=True)
         loss.backward()
         self.g_opt.step()
@@ -316,7 +324,7 @@ class Trainer:
         save_sheet(pictures, self.folder / "sheet.png")
         frames = self.out / "training"
         frames.mkdir(parents=True, exist_ok=True)
-        save_sheet(pictures[:16], frames / f"{self.stage}-{self.step:06d}.png", 4, zoom=1)
+        save_sheet(pictures[:16], frames / f"{self.step:06d}-{self.stage}.png", 4, zoom=1)
 
     def checkpoint(self) -> None:
         state: dict[str, Any] = {

@@ -206,7 +206,7 @@ class ProGANGenerator(Generator):
     """Grown from 8 to 64. level: 0 shows 8 x 8, 3 shows 64 x 64; a fraction fades the newest layers in."""
 
     def __init__(self, z_dim: int = 64, c_dim: int = 0,
-                 channels: Sequence[int] = (128, 128, 96, 48, 16)) -> None:
+                 channels: Sequence[int] = (96, 64, 48, 24, 12)) -> None:
         super().__init__(z_dim, c_dim, z_dim + c_dim)
         self.level = 3.0
         self.first = Dense(self.w_dim, channels[0] * 16)
@@ -244,7 +244,7 @@ class ProGANGenerator(Generator):
 class ProGANDiscriminator(nn.Module):
     """Mirror image of the generator, with the same `level`, and minibatch deviation at 4 x 4."""
 
-    def __init__(self, c_dim: int = 0, channels: Sequence[int] = (16, 32, 64, 96, 128)) -> None:
+    def __init__(self, c_dim: int = 0, channels: Sequence[int] = (12, 24, 48, 72, 96)) -> None:
         super().__init__()
         self.level = 3.0
         sides = list(pairwise(channels))        # 64 -> 32 -> 16 -> 8 -> 4
