@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.points.gan import GanRequest
 from ui import points_gan as parts
+from ui import points_gan_lenses as lens
 from ui import points_stage
 from ui.controls import build, control
 from ui.page import close_page, lenses, open_page
@@ -27,31 +28,53 @@ with rail, st.container(key="rail-gan"):
     settings["r1"] = control(GanRequest, "r1", "R1 penalty γ")
     settings["seed"] = control(GanRequest, "seed", "Seed")
     settings["speed"] = control(GanRequest, "speed", "Speed")
-    compared = st.toggle("Second GAN beside it", key="beside", bind="query-params",
-                         help="B starts from the same seed and differs only in what you choose for it.")
+    compared = st.toggle(
+        "Second GAN beside it",
+        key="beside",
+        bind="query-params",
+        help="B starts from the same seed and differs only in what you choose for it.",
+    )
     st.session_state["_known_keys"] |= {"beside", "layers", "curve", "limit"}
     settings["rival"] = parts.rival() if compared else ()
     with st.expander("More", expanded=False):
         settings |= parts.more_controls()
-        limit = st.slider("Rest after", 200, 20000, 3000, 200, key="limit", bind="query-params",
-                          help="Training steps until it rests.")
+        limit = st.slider(
+            "Rest after", 200, 20000, 3000, 200, key="limit", bind="query-params", help="Training steps until it rests."
+        )
 
 request = build(GanRequest, **settings)
 
 with stage:
-    layers = st.pills("Layers", parts.LAYERS, selection_mode="multi", default=["real", "fakes", "surface", "manifold"],
-                      format_func=parts.layer_title, key="layers", bind="query-params", label_visibility="collapsed")
+    layers = st.pills(
+        "Layers",
+        parts.LAYERS,
+        selection_mode="multi",
+        default=["real", "fakes", "surface", "manifold"],
+        format_func=parts.layer_title,
+        key="layers",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     if request is not None:
         points_stage.prepare("gan", parts.shape(request))
         points_stage.transport("gan", parts.MOVES, limit)
         points_stage.run(request, "gan", limit, lambda c: parts.view(c, request, layers or [], limit * c.legs))
-    st.segmented_control("Curve", list(parts.CURVES), default="Distances", key="curve", required=True, bind="query-params",
-                         label_visibility="collapsed")
+    st.segmented_control(
+        "Curve",
+        list(parts.CURVES),
+        default="Distances",
+        key="curve",
+        required=True,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
 
-lenses({
-    "Break it": parts.break_it,
-    "Measure": lambda: parts.measure(points_stage.chain("gan")),
-    "Learn": parts.learn,
-    "Code": lambda: parts.code(request),
-})
+lenses(
+    {
+        "Break it": lens.break_it,
+        "Measure": lambda: lens.measure(points_stage.chain("gan")),
+        "Learn": lens.learn,
+        "Code": lambda: lens.code(request),
+    }
+)
 close_page()

@@ -7,9 +7,9 @@ import streamlit as st
 from core.vae.request import VAERequest
 from ui import picker, vae_lenses
 from ui.controls import build, control
+from ui.gan_views import preview
 from ui.page import close_page, lenses, open_page
 from ui.result import restore_box
-from ui.gan_views import preview
 from ui.stage import estimate, stage
 
 open_page(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.points.flow import FlowRequest
 from ui import points_flow as parts
-from ui import points_gan, points_stage
+from ui import points_gan, points_gan_lenses, points_stage
 from ui.controls import build, control
 from ui.page import close_page, lenses, open_page
 
@@ -58,6 +58,6 @@ lenses({
     "Break it": parts.break_it,
     "Measure": lambda: parts.measure(points_stage.chain("flow")),
     "Learn": parts.learn,
-    "Code": lambda: points_gan.code(request, "flow"),
+    "Code": lambda: points_gan_lenses.code(request, "flow"),
 })  # fmt: skip
 close_page()

@@ -1,6 +1,6 @@
 """The pretrained GANs of the 2-D playground, one a data set, into assets/points/gan.safetensors (90 kB).
 
-    python -m training.points --steps 4000
+python -m training.points --steps 4000
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import argparse
 import numpy as np
 
 from core.points import data
-from core.points.gan import PRETRAINED, GanRequest, begin
 from core.points.game import COLUMNS
+from core.points.gan import PRETRAINED, GanRequest, begin
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from core.gan.request import (
     SampleRequest,
     WalkRequest,
 )
+from core.request import Request
 from ui import gan_views as views
 from ui import learn as teach
 from ui.compare import compare
@@ -77,7 +77,9 @@ def attributes() -> dict[str, str]:
 def directions() -> dict[str, float]:
     """GANSpace components and attribute directions."""
     names = [n for n in SampleRequest.__dataclass_fields__ if n.startswith(("slide_", "component_"))]
-    return {name: control(SampleRequest, name, name.replace("slide_", "").replace("_", " ").capitalize()) for name in names}
+    return {
+        name: control(SampleRequest, name, name.replace("slide_", "").replace("_", " ").capitalize()) for name in names
+    }
 
 
 def walk(base: SampleRequest) -> None:
@@ -89,9 +91,19 @@ def walk(base: SampleRequest) -> None:
         stops = control(WalkRequest, "stops")
         frames = control(WalkRequest, "frames")
         radius = control(WalkRequest, "radius", disabled=path != "circle")
-    request = build(WalkRequest, model=base.model, seed=base.seed, truncation_psi=base.truncation_psi, noise=base.noise,
-                    path=path, space=space if base.styled() else "z", stops=stops, frames=frames, radius=radius,
-                    **base.wanted())
+    request = build(
+        WalkRequest,
+        model=base.model,
+        seed=base.seed,
+        truncation_psi=base.truncation_psi,
+        noise=base.noise,
+        path=path,
+        space=space if base.styled() else "z",
+        stops=stops,
+        frames=frames,
+        radius=radius,
+        **base.wanted(),
+    )
     with left:
         stage(request, views.clip, key="walk", preview=views.preview)
 
@@ -108,8 +120,18 @@ def mix(base: SampleRequest) -> None:
         columns = control(MixRequest, "columns", key="mix_columns")
     if model is None:
         return
-    request = build(MixRequest, model=model, seed=base.seed, truncation_psi=base.truncation_psi, noise=base.noise, rows=rows,
-                    columns=columns, column_seed=column_seed, first_layer=first, last_layer=last)
+    request = build(
+        MixRequest,
+        model=model,
+        seed=base.seed,
+        truncation_psi=base.truncation_psi,
+        noise=base.noise,
+        rows=rows,
+        columns=columns,
+        column_seed=column_seed,
+        first_layer=first,
+        last_layer=last,
+    )
     with left:
         stage(request, views.mixture, key="mix", preview=views.preview)
 
@@ -119,18 +141,30 @@ def project(base: SampleRequest) -> None:
     left, right = st.columns([2, 1])
     with right:
         model = styled_model("project_model", base.model)
-        content = upload("Picture to find", ["png", "jpg", "jpeg", "webp"], key="_project_file",
-                         help="Cropped to a square of 64 pixels. Until you choose one, a training portrait is sought.")
+        content = upload(
+            "Picture to find",
+            ["png", "jpg", "jpeg", "webp"],
+            key="_project_file",
+            help="Cropped to a square of 64 pixels. Until you choose one, a training portrait is sought.",
+        )
         steps = control(ProjectRequest, "num_inference_steps", "Iterations")
         extended = control(ProjectRequest, "extended", "A style for each layer (W+)")
     if model is None:
         return
-    request = build(ProjectRequest, model=model, seed=base.seed, picture=content or portrait(), extended=extended,
-                    num_inference_steps=steps)
+    request = build(
+        ProjectRequest,
+        model=model,
+        seed=base.seed,
+        picture=content or portrait(),
+        extended=extended,
+        num_inference_steps=steps,
+    )
     with left:
         stage(request, views.projected, key="project", auto=False, preview=views.preview)
-        st.caption("Adam moves w until picture and target agree, in pixels and in the discriminator's own features. What the "
-                   "generator cannot draw, projection cannot find: try a photograph.")
+        st.caption(
+            "Adam moves w until picture and target agree, in pixels and in the discriminator's own features. What the "
+            "generator cannot draw, projection cannot find: try a photograph."
+        )
 
 
 @st.cache_data(show_spinner=False)
@@ -178,10 +212,19 @@ def snapshots(model: str) -> None:
     st.session_state.setdefault("_known_keys", set()).add("snapshot")
     index = 0
     if len(files) > 1:
-        index = st.select_slider("Snapshot", range(len(files)), value=len(files) - 1, key="_snapshot",
-                                 format_func=lambda i: files[i].stem.replace("-", " ").replace("_", " "))
-    st.image(str(files[index]), width="stretch", alt=f"samples of {model} during training",
-             caption=f"Same latents throughout; snapshot {files[index].stem}. Recorded during training, not computed now.")
+        index = st.select_slider(
+            "Snapshot",
+            range(len(files)),
+            value=len(files) - 1,
+            key="_snapshot",
+            format_func=lambda i: files[i].stem.replace("-", " ").replace("_", " "),
+        )
+    st.image(
+        str(files[index]),
+        width="stretch",
+        alt=f"samples of {model} during training",
+        caption=f"Same latents throughout; snapshot {files[index].stem}. Recorded during training, not computed now.",
+    )
 
 
 def side_by_side(base: SampleRequest) -> None:
@@ -190,66 +233,124 @@ def side_by_side(base: SampleRequest) -> None:
     ids = [card.id for card in cards]
     st.session_state.setdefault("_known_keys", set()).update(f"c{i}_{n}" for i in range(4) for n in ("model", "psi"))
 
-    def column(i: int, shared: SampleRequest) -> SampleRequest | None:
-        model = st.selectbox("Model", ids, index=min(len(ids) - 1, (1, len(ids) - 2, 0, 2)[i] if len(ids) > 2 else i),
-                             key=f"c{i}_model", bind="query-params")
+    def column(i: int, shared: Any) -> Request | None:
+        model = st.selectbox(
+            "Model",
+            ids,
+            index=min(len(ids) - 1, (1, len(ids) - 2, 0, 2)[i] if len(ids) > 2 else i),
+            key=f"c{i}_model",
+            bind="query-params",
+        )
         psi = st.slider("ψ", 0.0, 1.5, 1.0, 0.05, key=f"c{i}_psi", bind="query-params")
         return build(SampleRequest, model=model, seed=shared.seed, count=min(shared.count, 16), truncation_psi=psi)
 
-    compare(base, column, views.samples, key="side", measures=lambda r: {
-        "ms a sample": round(1000 * r.seconds / max(1, r.steps_run), 1),
-        "mean score of D": round(float(np.mean(r.extras["scores"])), 2),
-        "spread of pixels": round(float(r.images.astype(np.float32).std(0).mean()), 1)})
+    def figures(result: Any) -> dict[str, Any]:
+        return {
+            "ms a sample": round(1000 * result.seconds / max(1, result.steps_run), 1),
+            "mean score of D": round(float(np.mean(result.extras["scores"])), 2),
+            "spread of pixels": round(float(result.images.astype(np.float32).std(0).mean()), 1),
+        }
+
+    compare(base, column, views.samples, key="side", measures=figures)
 
 
 def measure(base: SampleRequest) -> None:
     """Stored figures of all models; figures of the chosen ones now; nearest training portraits."""
     cards = present()
     badge("stored")
-    st.dataframe([{"model": c.title, "year": c.year, "parameters": f"{c.parameters:,}",
-                   **{k: c.quality[k] for k in FIGURES if k in c.quality}} for c in cards], hide_index=True,
-                 alt="Measured quality of the lineage")
-    st.caption("Frechet distance and KID on EfficientNet-Lite0 features (not FID: other features, other scale; lower is "
-               "better); precision: share of samples that look real; recall: share of real ones that are reached; attribute "
-               "coverage: pairs of attributes that occur, against real ones; EQ-T in dB. Reproduced by "
-               "`python -m training.measure_gan`.")
+    st.dataframe(
+        [
+            {
+                "model": c.title,
+                "year": c.year,
+                "parameters": f"{c.parameters:,}",
+                **{k: c.quality[k] for k in FIGURES if k in c.quality},
+            }
+            for c in cards
+        ],
+        hide_index=True,
+        alt="Measured quality of the lineage",
+    )
+    st.caption(
+        "Frechet distance and KID on EfficientNet-Lite0 features (not FID: other features, other scale; lower is "
+        "better); precision: share of samples that look real; recall: share of real ones that are reached; attribute "
+        "coverage: pairs of attributes that occur, against real ones; EQ-T in dB. Reproduced by "
+        "`python -m training.measure_gan`."
+    )
     st.markdown("#### Measure now")
     ids = [c.id for c in cards]
     st.session_state.setdefault("_known_keys", set()).add("judged")
-    chosen = st.multiselect("Models", ids, default=[m for m in ("dcgan-collapsed", "stylegan2") if m in ids] or ids[:1],
-                            key="judged", bind="query-params", max_selections=7)
+    chosen = st.multiselect(
+        "Models",
+        ids,
+        default=[m for m in ("dcgan-collapsed", "stylegan2") if m in ids] or ids[:1],
+        key="judged",
+        bind="query-params",
+        max_selections=7,
+    )
     count = control(JudgeRequest, "count", "Samples of each", key="judge_count")
     request = build(JudgeRequest, judged=tuple(chosen), seed=base.seed, count=count) if chosen else None
 
     def view(result: Any) -> None:
-        rows = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in result.extras["rows"]]
+        rows = [
+            {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in result.extras["rows"]
+        ]
         st.dataframe(rows, hide_index=True, alt="Figures measured now")
-        st.caption(f"{result.request.count} samples of each. With few samples all distances look worse than they are: "
-                   "compare only rows of this table.")
+        st.caption(
+            f"{result.request.count} samples of each. With few samples all distances look worse than they are: "
+            "compare only rows of this table."
+        )
         views.neighbours(result)
 
     stage(request, view, key="judge", auto=False, preview=views.preview)
 
 
 FAILURES = [
-    teach.Failure("Mode collapse", "This DCGAN was driven to collapse: D fell behind, and G found a few portraits that "
-                  "always pass. Look at 36 samples: how many different ones?",
-                  {"model": "dcgan-collapsed", "count": 36}, {"model": "stylegan2", "count": 36}, "R1 and R2 hold D in check"),
-    teach.Failure("Truncated to one face", "ψ = 0: every w becomes the mean w; what is left of variety is per-layer noise.",
-                  {"model": "stylegan2", "truncation_psi": 0.0}, {"model": "stylegan2", "truncation_psi": 0.8}, "ψ = 0.8"),
-    teach.Failure("Beyond the data", "ψ = 1.5 stretches every style past what training saw: colours clip, parts tear.",
-                  {"model": "stylegan2", "truncation_psi": 1.5}, {"model": "stylegan2", "truncation_psi": 1.0}, "ψ = 1"),
+    teach.Failure(
+        "Mode collapse",
+        "This DCGAN was driven to collapse: D fell behind, and G found a few portraits that "
+        "always pass. Look at 36 samples: how many different ones?",
+        {"model": "dcgan-collapsed", "count": 36},
+        {"model": "stylegan2", "count": 36},
+        "R1 and R2 hold D in check",
+    ),
+    teach.Failure(
+        "Truncated to one face",
+        "ψ = 0: every w becomes the mean w; what is left of variety is per-layer noise.",
+        {"model": "stylegan2", "truncation_psi": 0.0},
+        {"model": "stylegan2", "truncation_psi": 0.8},
+        "ψ = 0.8",
+    ),
+    teach.Failure(
+        "Beyond the data",
+        "ψ = 1.5 stretches every style past what training saw: colours clip, parts tear.",
+        {"model": "stylegan2", "truncation_psi": 1.5},
+        {"model": "stylegan2", "truncation_psi": 1.0},
+        "ψ = 1",
+    ),
 ]
 QUESTIONS = [
-    teach.Question("ψ goes from 1 to 0. What happens to the 16 portraits?",
-                   ("They grow sharper", "They become one and the same", "They turn grey"), "They become one and the same",
-                   "w' = w̄ + ψ (w − w̄): at 0 every sample has the mean style.", {"model": "stylegan2", "truncation_psi": 0.0}),
-    teach.Question("The collapsed DCGAN's D gives its samples scores. Does a high score mean a varied generator?",
-                   ("Yes", "No"), "No", "D looks at one picture at a time: it cannot see that all are alike. That is why "
-                   "coverage must be measured.", {"model": "dcgan-collapsed", "lens": "Inside"}),
-    teach.Question("Style mixing, layers 0 to 3 from the top row. What comes from the top row?",
-                   ("Colours", "Style of drawing and cut of hair", "Nothing"), "Style of drawing and cut of hair",
-                   "Early layers work at 4 to 16 pixels: they settle the layout; colours come late.", {"lens": "Mix"}),
+    teach.Question(
+        "ψ goes from 1 to 0. What happens to the 16 portraits?",
+        ("They grow sharper", "They become one and the same", "They turn grey"),
+        "They become one and the same",
+        "w' = w̄ + ψ (w − w̄): at 0 every sample has the mean style.",
+        {"model": "stylegan2", "truncation_psi": 0.0},
+    ),
+    teach.Question(
+        "The collapsed DCGAN's D gives its samples scores. Does a high score mean a varied generator?",
+        ("Yes", "No"),
+        "No",
+        "D looks at one picture at a time: it cannot see that all are alike. That is why coverage must be measured.",
+        {"model": "dcgan-collapsed", "lens": "Inside"},
+    ),
+    teach.Question(
+        "Style mixing, layers 0 to 3 from the top row. What comes from the top row?",
+        ("Colours", "Style of drawing and cut of hair", "Nothing"),
+        "Style of drawing and cut of hair",
+        "Early layers work at 4 to 16 pixels: they settle the layout; colours come late.",
+        {"lens": "Mix"},
+    ),
 ]
 
 
@@ -257,18 +358,17 @@ def learn() -> None:
     """How the lineage works."""
     st.markdown(
         "All models are ours, small (about a million weights), trained on the same 64-pixel portraits; each has the parts its "
-        "paper brought.\n\n" + "\n".join(
-            f"- **[{c.title}]({c.paper})** ({c.year}): {PARTS.get(c.id, '')}." for c in present()))
+        "paper brought.\n\n"
+        + "\n".join(f"- **[{c.title}]({c.paper})** ({c.year}): {PARTS.get(c.id, '')}." for c in present())
+    )
     st.latex(r"w = f(z),\quad x = g(w, \text{noise}),\quad w' = \bar w + \psi\,(w-\bar w)")
     st.markdown(
         "z is drawn from a round Gaussian and need not match the data; the mapping network f may bend it so that directions in "
-        "w follow attributes. StyleGAN2 scales the weights of each convolution by the style and divides by their length:")
+        "w follow attributes. StyleGAN2 scales the weights of each convolution by the style and divides by their length:"
+    )
     st.latex(r"w'_{ijk} = \frac{s_i\, w_{ijk}}{\sqrt{\sum_{i,k} (s_i w_{ijk})^2 + \epsilon}}")
-    st.markdown("**Try**: *Walk* in z and in w with the same seed; *Directions* in the rail: glasses; *Inside*: does the hair "
-                "of StyleGAN2 move with the head?")
+    st.markdown(
+        "**Try**: *Walk* in z and in w with the same seed; *Directions* in the rail: glasses; *Inside*: does the hair "
+        "of StyleGAN2 move with the head?"
+    )
     teach.predict(QUESTIONS)
-
-
-def card_json(base: SampleRequest) -> str:
-    """The request as JSON (shown in Cost and code)."""
-    return json.dumps(base.changed())

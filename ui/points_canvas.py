@@ -35,7 +35,9 @@ const floats = (s) => { const b = atob(s), a = new Uint8Array(b.length); for (le
   return new Float32Array(a.buffer); };
 const bytes = (s) => Uint8Array.from(atob(s), (c) => c.charCodeAt(0));
 """
-JS = SHARED_JS + """
+JS = (
+    SHARED_JS
+    + """
 const E = 3;
 function plane(c, p, before, t) {
   const [w, h, r] = fit(c), g = c.getContext('2d');
@@ -123,7 +125,10 @@ export default function ({data, parentElement}) {
     root._watch.observe(root); }
 }
 """
-SKETCH_JS = SHARED_JS + """
+)
+SKETCH_JS = (
+    SHARED_JS
+    + """
 export default function ({data, parentElement, setStateValue}) {
   const root = parentElement.querySelector('.sketch');
   if (!root._points) root._points = data.points.slice();
@@ -146,6 +151,7 @@ export default function ({data, parentElement, setStateValue}) {
   use.onclick = send; draw(); new ResizeObserver(draw).observe(c);
 }
 """
+)
 _mount = st.components.v2.component("lab_plane", html='<div class="root"></div>', css=CSS, js=JS)
 _sketch = st.components.v2.component("lab_sketch", html='<div class="sketch"></div>', css=CSS, js=SKETCH_JS)
 HUES = ("#2B8CD6", "#D55E00", "#009E73")
@@ -156,16 +162,35 @@ def packed(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values, np.float32).tobytes()).decode()
 
 
-def plane(name: str, alt: str, family: str = "gan", *, real: np.ndarray | None = None, fake: np.ndarray | None = None,
-          surface: np.ndarray | None = None, grid: np.ndarray | None = None, arrows: np.ndarray | None = None,
-          trails: np.ndarray | None = None) -> dict[str, Any]:
+def plane(
+    name: str,
+    alt: str,
+    family: str = "gan",
+    *,
+    real: np.ndarray | None = None,
+    fake: np.ndarray | None = None,
+    surface: np.ndarray | None = None,
+    grid: np.ndarray | None = None,
+    arrows: np.ndarray | None = None,
+    trails: np.ndarray | None = None,
+) -> dict[str, Any]:
     """One plane for `show`. real, fake: (N, 2); surface: (S, S) in 0 to 1, row = y; grid: (M, M, 2); arrows: (A, 4) from,
     to; trails: (P, T, 2) paths."""
     hue = style.color(family)
-    red, green, blue = (int(hue[i:i + 2], 16) for i in (1, 3, 5))
-    made: dict[str, Any] = {"name": name, "alt": alt, "low": [122, 111, 176], "high": [0, 158, 115], "colors": {
-        "real": style.REAL + "99", "fake": hue + "DD", "arrows": "#2B8CD6" if family == "gan" else "#7A6FB0",
-        "lines": f"rgba({red},{green},{blue},.4)", "trails": f"rgba({red},{green},{blue},.3)"}}
+    red, green, blue = (int(hue[i : i + 2], 16) for i in (1, 3, 5))
+    made: dict[str, Any] = {
+        "name": name,
+        "alt": alt,
+        "low": [122, 111, 176],
+        "high": [0, 158, 115],
+        "colors": {
+            "real": style.REAL + "99",
+            "fake": hue + "DD",
+            "arrows": "#2B8CD6" if family == "gan" else "#7A6FB0",
+            "lines": f"rgba({red},{green},{blue},.4)",
+            "trails": f"rgba({red},{green},{blue},.3)",
+        },
+    }
     for key, value in (("real", real), ("fake", fake), ("arrows", arrows)):
         if value is not None:
             made[key] = packed(value)
@@ -179,15 +204,27 @@ def plane(name: str, alt: str, family: str = "gan", *, real: np.ndarray | None =
     return made
 
 
-def chart(series: Sequence[tuple[str, np.ndarray, np.ndarray, bool]], until: float, low: float, high: float, alt: str,
-          log: bool = False) -> dict[str, Any]:
+def chart(
+    series: Sequence[tuple[str, np.ndarray, np.ndarray, bool]],
+    until: float,
+    low: float,
+    high: float,
+    alt: str,
+    log: bool = False,
+) -> dict[str, Any]:
     """A line chart for `show`. series: (name, x, y, dashed); fixed axes 0 to until, low to high."""
     solid = [s for s in series if not s[3]] or series
     lines = []
     for number, (name, x, y, dash) in enumerate(series):
         keep = slice(None, None, max(1, len(x) // 300))
-        lines.append({"name": name, "dash": dash, "color": HUES[number % max(1, len(solid)) % 3],
-                      "xy": packed(np.stack([x[keep], y[keep]], 1))})
+        lines.append(
+            {
+                "name": name,
+                "dash": dash,
+                "color": HUES[number % max(1, len(solid)) % 3],
+                "xy": packed(np.stack([x[keep], y[keep]], 1)),
+            }
+        )
     return {"series": lines, "until": until, "low": low, "high": high, "alt": alt, "log": log}
 
 
@@ -198,6 +235,10 @@ def show(planes: Sequence[dict[str, Any]], key: str, lines: dict[str, Any] | Non
 
 def sketch(key: str, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """A plane to draw points on with mouse, pen or finger; returns what was sent by "Use these points"."""
-    result = _sketch(key=key, data={"points": [list(p) for p in points], "color": style.REAL},
-                     default={"points": [list(p) for p in points]}, on_points_change=lambda: None)
+    result = _sketch(
+        key=key,
+        data={"points": [list(p) for p in points], "color": style.REAL},
+        default={"points": [list(p) for p in points]},
+        on_points_change=lambda: None,
+    )
     return tuple((float(x), float(y)) for x, y in (result.points or [])[:2000])

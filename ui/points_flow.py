@@ -23,8 +23,10 @@ WORDS = points_gan.WORDS | {"loss": "loss", "bend": "length of a path over its d
 MORE = {"lr": "Learning rate", "batch": "Batch", "width": "Width", "depth": "Hidden layers"}
 DEFAULTS = {name: FlowRequest.__dataclass_fields__[name].default for name in (
     "data", "method", "target", "coupling", "sampler", "num_inference_steps", *MORE)}  # fmt: skip
-MOVES = {"one step": ("One step", "One update of the network"),
-         "reflow": ("Reflow", "Pair 4,096 noises with where they end, and learn these pairs from now on (flow matching)")}
+MOVES = {
+    "one step": ("One step", "One update of the network"),
+    "reflow": ("Reflow", "Pair 4,096 noises with where they end, and learn these pairs from now on (flow matching)"),
+}
 
 
 def full(**settings: Any) -> dict[str, Any]:
@@ -68,7 +70,9 @@ def view(c: points_stage.Chain, request: FlowRequest, layers: list[str], limit: 
     if "field" in layers:
         field = flow["field"][min(TIMES - 1, round(moment * (TIMES - 1)))]
         size = np.linalg.norm(field[:, 2:], axis=1, keepdims=True)
-        arrows = np.concatenate([field[:, :2], field[:, :2] + field[:, 2:] * (0.38 * np.tanh(size / 3) / (size + 1e-9))], 1)
+        arrows = np.concatenate(
+            [field[:, :2], field[:, :2] + field[:, 2:] * (0.38 * np.tanh(size / 3) / (size + 1e-9))], 1
+        )
     rounds = f" · reflow {flow['round']}" if flow["round"] else ""
     planes = [canvas.plane(f"{request.method.capitalize()}, step {flow['step']:,}, t = {1 - moment:.2f}{rounds}",
                            figures(flow).replace("*", ""), family, real=flow["real"] if "real" in layers else None,
@@ -98,10 +102,12 @@ def curve(flow: dict[str, Any], gan: dict[str, Any] | None, shown: str, limit: i
     series = [(WORDS.get(n, n), history[:, 0], history[:, COLUMNS.index(n)], False) for n in names]
     if gan is not None:
         other = gan["history"]
-        for n in names:
-            if n in points_gan.COLUMNS and n != "loss" and len(other):
-                series.append((f"{WORDS.get(n, n)} GAN", other[:, 0] * flow["step"] / max(1, gan["step"]),
-                               other[:, points_gan.COLUMNS.index(n)], True))
+        over = other[:, 0] * flow["step"] / max(1, gan["step"])
+        series += [
+            (f"{WORDS.get(n, n)} GAN", over, other[:, points_gan.COLUMNS.index(n)], True)
+            for n in names
+            if n in points_gan.COLUMNS and len(other)
+        ]
     if shown == "Modes":
         high = flow["anchors"]
     return canvas.chart(series, limit, low, high, f"{shown} over the training steps", log)
@@ -122,7 +128,9 @@ def measure(c: points_stage.Chain) -> None:
         st.caption("Press Play: figures come with the first frame.")
         return
     history = c.data["games"][0]["history"]
-    st.dataframe([{k: round(float(v), 4) for k, v in zip(COLUMNS, row, strict=True)} for row in history[-1:]], hide_index=True)
+    st.dataframe(
+        [{k: round(float(v), 4) for k, v in zip(COLUMNS, row, strict=True)} for row in history[-1:]], hide_index=True
+    )
     st.markdown("1,000 samples against 1,000 real points; distances as on the GAN playground. **Path over distance**: length of "
                 "a point's path by the way from its start to its end, median: 1 is straight, and a straight path needs one "
                 "step only.")  # fmt: skip
@@ -153,8 +161,12 @@ QUESTIONS = [
 
 def learn() -> None:
     """How it works."""
-    st.markdown("Both families mix data with noise and learn the way back. The slider *Noise to data* walks from t = 1 to t = 0:")
-    st.latex(r"x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon,\qquad \frac{dx}{dt} = \dot\alpha_t\,\hat x_0 + \dot\sigma_t\,\hat\epsilon")
+    st.markdown(
+        "Both families mix data with noise and learn the way back. The slider *Noise to data* walks from t = 1 to t = 0:"
+    )
+    st.latex(
+        r"x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon,\qquad \frac{dx}{dt} = \dot\alpha_t\,\hat x_0 + \dot\sigma_t\,\hat\epsilon"
+    )
     st.markdown(
         "| | schedule | the network predicts |\n|---|---|---|\n"
         "| [diffusion](https://arxiv.org/abs/2006.11239) | $\\alpha=\\cos\\frac{\\pi t}{2},\\ \\sigma=\\sin\\frac{\\pi t}{2}$ | "
@@ -177,6 +189,7 @@ def break_it() -> None:
 
 def presets() -> None:
     """A row of starting points."""
+
     def start(**settings: Any) -> None:
         apply_settings(full(**settings))
         points_stage.reset("flow")

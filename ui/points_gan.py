@@ -12,35 +12,80 @@ from core.errors import BadRequest
 from core.points import data
 from core.points.gan import RIVAL_FIELDS, SHAPE, GanRequest
 from core.points.presets import PRESETS
-from ui import learn as teach
 from ui import points_canvas as canvas
 from ui import points_stage
 from ui.controls import control, upload
 from ui.page import Scene, apply_settings
-from ui.result import badge
 
-LAYER_NAMES = {"real": "Real points", "fakes": "Fakes", "surface": "D's surface", "manifold": "G's manifold",
-               "arrows": "Gradient arrows"}
+LAYER_NAMES = {
+    "real": "Real points",
+    "fakes": "Fakes",
+    "surface": "D's surface",
+    "manifold": "G's manifold",
+    "arrows": "Gradient arrows",
+}
 LAYERS = tuple(LAYER_NAMES)
 # columns of the history, lowest, highest, logarithmic
 CURVES: dict[str, tuple[tuple[str, ...], float, float, bool]] = {
-    "Distances": (("js", "wasserstein", "mmd"), 0, 0.75, False), "Losses": (("loss_d", "loss_g"), 0, 2, False),
-    "KL": (("kl",), 0, 10, False), "Modes": (("modes",), 0, 8, False),
-    "Scores of D": (("score_real", "score_fake"), -2, 2, False), "Gradient": (("pull", "grad_g"), 1e-5, 1e3, True)}
-WORDS = {"loss_d": "loss of D", "loss_g": "loss of G", "js": "Jensen-Shannon (nats)", "wasserstein": "sliced Wasserstein",
-         "mmd": "MMD²", "kl": "KL (nats)", "modes": "modes covered", "score_real": "on real", "score_fake": "on fakes",
-         "grad_g": "gradient in G's weights", "pull": "pull on a fake (median)"}
-COLUMNS = ("step", "loss_d", "loss_g", "grad_g", "score_real", "score_fake", "kl", "js", "wasserstein", "mmd", "modes",
-           "near", "pull")      # of a record's history, as core.points.game writes it
-MOVES = {"discriminator": ("D step", "One update of the discriminator alone"),
-         "generator": ("G step", "One update of the generator alone"),
-         "both": ("Both", "One full round"),
-         "slow motion": ("Slow motion", "One round, part by part, each named")}
-MORE = {"lr_g": "Learning rate of G", "lr_d": "Learning rate of D", "beta1": "Adam β₁", "d_steps": "D updates a round",
-        "g_steps": "G updates a round", "batch": "Batch", "latent": "Latent size", "width_g": "Width of G",
-        "width_d": "Width of D", "depth": "Hidden layers", "gp": "Gradient penalty λ (Wasserstein)",
-        "spectral": "Spectral norm in D", "diversity": "Several points at once", "pack": "Points in a pack (PacGAN)",
-        "average": "Average of G's weights", "start": "Start from"}
+    "Distances": (("js", "wasserstein", "mmd"), 0, 0.75, False),
+    "Losses": (("loss_d", "loss_g"), 0, 2, False),
+    "KL": (("kl",), 0, 10, False),
+    "Modes": (("modes",), 0, 8, False),
+    "Scores of D": (("score_real", "score_fake"), -2, 2, False),
+    "Gradient": (("pull", "grad_g"), 1e-5, 1e3, True),
+}
+WORDS = {
+    "loss_d": "loss of D",
+    "loss_g": "loss of G",
+    "js": "Jensen-Shannon (nats)",
+    "wasserstein": "sliced Wasserstein",
+    "mmd": "MMD²",
+    "kl": "KL (nats)",
+    "modes": "modes covered",
+    "score_real": "on real",
+    "score_fake": "on fakes",
+    "grad_g": "gradient in G's weights",
+    "pull": "pull on a fake (median)",
+}
+COLUMNS = (
+    "step",
+    "loss_d",
+    "loss_g",
+    "grad_g",
+    "score_real",
+    "score_fake",
+    "kl",
+    "js",
+    "wasserstein",
+    "mmd",
+    "modes",
+    "near",
+    "pull",
+)  # of a record's history, as core.points.game writes it
+MOVES = {
+    "discriminator": ("D step", "One update of the discriminator alone"),
+    "generator": ("G step", "One update of the generator alone"),
+    "both": ("Both", "One full round"),
+    "slow motion": ("Slow motion", "One round, part by part, each named"),
+}
+MORE = {
+    "lr_g": "Learning rate of G",
+    "lr_d": "Learning rate of D",
+    "beta1": "Adam β₁",
+    "d_steps": "D updates a round",
+    "g_steps": "G updates a round",
+    "batch": "Batch",
+    "latent": "Latent size",
+    "width_g": "Width of G",
+    "width_d": "Width of D",
+    "depth": "Hidden layers",
+    "gp": "Gradient penalty λ (Wasserstein)",
+    "spectral": "Spectral norm in D",
+    "diversity": "Several points at once",
+    "pack": "Points in a pack (PacGAN)",
+    "average": "Average of G's weights",
+    "start": "Start from",
+}
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(GanRequest)}
 CONTROLS = ("data", "loss", "r1", *MORE)
 
@@ -70,6 +115,7 @@ TOUR = [
 
 def preset_row() -> None:
     """One button a preset, with what it will show."""
+
     def start(name: str) -> None:
         apply_settings(full(PRESETS[name].settings))
         points_stage.reset("gan")
@@ -77,7 +123,9 @@ def preset_row() -> None:
 
     with st.popover("Presets", icon=":material/auto_awesome:", width="stretch"):
         for name, preset in PRESETS.items():
-            st.button(preset.title, key=f"_preset_{name}", on_click=start, args=(name,), width="stretch", help=preset.words)
+            st.button(
+                preset.title, key=f"_preset_{name}", on_click=start, args=(name,), width="stretch", help=preset.words
+            )
     chosen = st.session_state.get("_preset")
     if chosen and all(st.session_state.get(k, v) == v for k, v in full(PRESETS[chosen].settings).items()):
         st.caption(f"**{PRESETS[chosen].title}.** {PRESETS[chosen].words}")
@@ -115,10 +163,28 @@ def rival() -> tuple[tuple[str, Any], ...]:
     names = {**{"loss": "Loss", "r1": "R1 penalty γ"}, **{k: v for k, v in MORE.items() if k in RIVAL_FIELDS}}
     st.session_state.setdefault("_known_keys", set()).add("differs")
     with st.container(border=True):
-        chosen = st.multiselect("B differs in", list(names), default=["loss"], key="differs", format_func=names.__getitem__,
-                                bind="query-params", placeholder="Choose settings")
-        values = [(name, control(GanRequest, name, f"B: {names[name]}", key=f"b_{name}",
-                                 default="least squares" if name == "loss" else None)) for name in chosen]
+        chosen = st.multiselect(
+            "B differs in",
+            list(names),
+            default=["loss"],
+            key="differs",
+            format_func=names.__getitem__,
+            bind="query-params",
+            placeholder="Choose settings",
+        )
+        values = [
+            (
+                name,
+                control(
+                    GanRequest,
+                    name,
+                    f"B: {names[name]}",
+                    key=f"b_{name}",
+                    default="least squares" if name == "loss" else None,
+                ),
+            )
+            for name in chosen
+        ]
     return tuple(values)
 
 
@@ -139,12 +205,18 @@ def view(c: points_stage.Chain, request: GanRequest, layers: list[str], limit: i
         st.skeleton(height=560)
         return
     second = request.second()
-    games = c.data["games"]         # a change from one GAN to two resets; until the first frame show what there is
+    games = c.data["games"]  # a change from one GAN to two resets; until the first frame show what there is
     losses = [request.loss, *([second.loss] if second else [])]
     pairs = list(zip(games, losses, strict=False))
     shown = st.session_state.get("curve") or "Distances"
-    canvas.show([draw(game, loss, layers, f"{'AB'[i]}: {loss}" if len(pairs) > 1 else f"Step {game['step']:,}")
-                 for i, (game, loss) in enumerate(pairs)], "_planes", curve(games, shown, limit))
+    canvas.show(
+        [
+            draw(game, loss, layers, f"{'AB'[i]}: {loss}" if len(pairs) > 1 else f"Step {game['step']:,}")
+            for i, (game, loss) in enumerate(pairs)
+        ],
+        "_planes",
+        curve(games, shown, limit),
+    )
     for index, (game, _) in enumerate(pairs):
         st.markdown((f"**{'AB'[index]}** · " if len(pairs) > 1 else "") + figures(game))
     words = c.note or ("training, computed now" if c.mode == "play" else "at rest")
@@ -160,10 +232,15 @@ def draw(game: dict[str, Any], loss: str, layers: list[str], title: str) -> dict
         # Long gradients are cut at half a unit; short ones keep their length, so a vanishing gradient looks like one.
         size = np.linalg.norm(pull, axis=1, keepdims=True)
         arrows = np.concatenate([tail, tail + pull * (0.5 * np.tanh(size) / (size + 1e-9))], 1)
-    return canvas.plane(title, f"GAN at step {game['step']}: {figures(game)}".replace("*", ""),
-                        real=game["real"] if "real" in layers else None, fake=game["fake"] if "fakes" in layers else None,
-                        surface=surface(game["surface"], loss) if "surface" in layers else None,
-                        grid=game["manifold"] if "manifold" in layers else None, arrows=arrows)
+    return canvas.plane(
+        title,
+        f"GAN at step {game['step']}: {figures(game)}".replace("*", ""),
+        real=game["real"] if "real" in layers else None,
+        fake=game["fake"] if "fakes" in layers else None,
+        surface=surface(game["surface"], loss) if "surface" in layers else None,
+        grid=game["manifold"] if "manifold" in layers else None,
+        arrows=arrows,
+    )
 
 
 def surface(logit: np.ndarray, loss: str) -> np.ndarray:
@@ -186,7 +263,7 @@ def curve(games: list[dict[str, Any]], shown: str, limit: int) -> dict[str, Any]
             series.append((label, history[:, 0], history[:, COLUMNS.index(name)], i == 1))
     if shown == "Modes":
         high = max(game["anchors"] for game in games)
-    if shown in ("Losses", "Scores of D"):      # a window in whole numbers that ignores single spikes: it seldom moves
+    if shown in ("Losses", "Scores of D"):  # a window in whole numbers that ignores single spikes: it seldom moves
         values = np.concatenate([y for _, _, y, _ in series] or [np.zeros(1)])
         if len(values):
             low = min(low, float(np.floor(np.percentile(values, 2))))
@@ -199,93 +276,8 @@ def figures(game: dict[str, Any]) -> str:
     if not len(game["history"]):
         return "not measured yet"
     now = dict(zip(COLUMNS, game["history"][-1], strict=True))
-    return (f"modes **{now['modes']:.0f} of {game['anchors']}** · near a mode **{100 * now['near']:.0f} %** · "
-            f"JS **{now['js']:.2f}** nats · Wasserstein **{now['wasserstein']:.2f}** · MMD² **{now['mmd']:.3f}** · "
-            f"pull on a fake **{now['pull']:.2g}**")
-
-
-def break_it() -> None:
-    """The failure gallery."""
-    def item(name: str, question: str) -> teach.Failure:
-        broken, cure = PRESETS[name], PRESETS[f"{name}_cured"]
-        return teach.Failure(broken.title, f"{broken.words} {question}", full(broken.settings), full(cure.settings),
-                             f"Fix it: {cure.words.split(':')[0].lower()}")
-    st.caption("A changed learning setting takes hold in the running training: break a trained GAN, then mend it. "
-               "Press Reset to see it from the start.")
-    teach.failures([item("collapse", "Watch “modes covered” fall to 1 or 2."),
-                    item("oscillation", "Watch D's scores and the Wasserstein distance swing."),
-                    item("vanishing", "Watch the pull on a fake fall to nothing while D's loss reaches zero.")])
-
-
-def measure(c: points_stage.Chain) -> None:
-    """All figures, their meaning, and the table to take away."""
-    badge("now")
-    if c.data is None or not len(c.data["games"][0]["history"]):
-        st.caption("Press Play: figures come with the first frame.")
-        return
-    rows = [dict(GAN="AB"[i], **{k: round(float(v), 4) for k, v in zip(COLUMNS, game["history"][-1], strict=True)})
-            for i, game in enumerate(c.data["games"])]
-    st.dataframe(rows, hide_index=True, alt="The figures of the last frame")
-    st.markdown(
-        "1,000 fakes against 1,000 real points, drawn from the same noise each time. **KL** and **JS**: divergence of "
-        "histograms of 24 × 24 cells, in nats (JS at most ln 2 = 0.69). **Wasserstein**: mean over 32 directions of how "
-        "far mass must move, in plot units. **MMD²**: Gaussian kernels of width 0.25 and 1. **Modes**: places that get at "
-        "least a fifth of their fair share; data without true modes is cut into 16 parts. **grad_g**: length of the "
-        "gradient of G's loss in its weights. **pull**: the same at the fakes themselves (an arrow's length), median.")
-    lines = [",".join(COLUMNS), *(",".join(f"{v:.5g}" for v in row) for row in c.data["games"][0]["history"])]
-    st.download_button("History of A as CSV", "\n".join(lines), "gan-history.csv", "text/csv", on_click="ignore",
-                       icon=":material/download:")
-
-
-def learn() -> None:
-    """How it works, tied to what is on the screen; questions that the model answers."""
-    st.markdown(
-        "**The game** (Goodfellow et al. 2014, [arXiv 1406.2661](https://arxiv.org/abs/1406.2661)). D raises its surface "
-        "(green) at real points and lowers it (purple) at fakes; G follows the slope (blue arrows) uphill:")
-    st.latex(r"\min_G \max_D \; \mathbb{E}_{x\sim p_{data}}\log D(x) + \mathbb{E}_{z\sim\mathcal N(0,I)}\log(1-D(G(z)))")
-    st.markdown(
-        "With a perfect D the game measures the Jensen-Shannon divergence, the curve under the plane. "
-        "**Manifold**: the orange net is a square grid of noise, each cell of equal probability, as G bends it: where it "
-        "is crowded, fakes are many; where it is stretched thin between islands, few.\n\n"
-        "| loss | D minimises | G minimises |\n|---|---|---|\n"
-        "| minimax | $-\\log D(x)-\\log(1-D(G(z)))$ | $\\log(1-D(G(z)))$ |\n"
-        "| non-saturating | the same | $-\\log D(G(z))$ |\n"
-        "| [least squares](https://arxiv.org/abs/1611.04076) | $(D(x)-1)^2+D(G(z))^2$ | $(D(G(z))-1)^2$ |\n"
-        "| [hinge](https://arxiv.org/abs/1705.02894) | $(1-D(x))_+ + (1+D(G(z)))_+$ | $-D(G(z))$ |\n"
-        "| [Wasserstein](https://arxiv.org/abs/1704.00028) | $D(G(z))-D(x)+\\lambda(\\lVert\\nabla D\\rVert-1)^2$ | "
-        "$-D(G(z))$ |\n"
-        "| [relativistic](https://arxiv.org/abs/2501.05441) | $f(D(G(z))-D(x))$ | $f(D(x)-D(G(z)))$, $f$ = softplus |\n\n"
-        "**Brakes on D**: [R1](https://arxiv.org/abs/1801.04406) adds $\\frac{\\gamma}{2}\\lVert\\nabla D(x)\\rVert^2$ at "
-        "real points, [spectral norm](https://arxiv.org/abs/1802.05957) divides each weight matrix by its largest "
-        "singular value. **Against collapse**: [PacGAN](https://arxiv.org/abs/1712.04086) shows D several points at once, "
-        "[minibatch discrimination](https://arxiv.org/abs/1606.03498) tells it how alike they are.\n\n"
-        "**Try**: pause, choose *D step* ten times, then *G step* once: what did the arrows say? Latent size 1 on the "
-        "moons: can a thread fill two islands? Start from pretrained, then raise γ to 10.")
-    teach.predict([
-        teach.Question("G gets ten updates for each one of D. Where do the fakes go?",
-                       ("They spread over all modes", "They pile up on one mode", "They do not move"),
-                       "They pile up on one mode", "Against a D that stands still, the best answer is the single point "
-                       "that D rates highest.", full(PRESETS["collapse"].settings)),
-        teach.Question("D gets ten updates for each one of G, minimax loss. What happens to the arrows?",
-                       ("They grow", "They vanish", "They turn round"), "They vanish",
-                       "D is right about every fake, and log(1 − D) is flat where D is sure.",
-                       full(PRESETS["vanishing"].settings)),
-        teach.Question("One-dimensional noise on the ring of eight: how many modes can G reach?",
-                       ("One", "Two", "Most of them"), "Most of them",
-                       "A thread can pass through all islands in turn; it leaves a trail of fakes on the way.",
-                       full({"latent": 1, "r1": 0.1}))])
-
-
-def code(request: Any, key: str = "gan") -> None:
-    """The lines that make this run again."""
-    if request is None:
-        return
-    from ui.result import code as lines
-
-    c = points_stage.chain(key)
-    ran = request.replace(steps=max(1, min(20000, c.step or 1000)))
-    body = "\n".join(line for line in lines(ran).splitlines() if "provenance" not in line and "ending" not in line
-                     and "pathlib" not in line).strip()
-    st.caption("Run it in the project's folder. It trains from the start with the settings as they stand now.")
-    st.code(body + "\ngame = result.extras['games'][0]  # plain arrays\n"
-            "print(result.points.shape, game['history'][-1])", language="python")
+    return (
+        f"modes **{now['modes']:.0f} of {game['anchors']}** · near a mode **{100 * now['near']:.0f} %** · "
+        f"JS **{now['js']:.2f}** nats · Wasserstein **{now['wasserstein']:.2f}** · MMD² **{now['mmd']:.3f}** · "
+        f"pull on a fake **{now['pull']:.2g}**"
+    )

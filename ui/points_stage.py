@@ -19,7 +19,7 @@ from ui.page import guard
 from ui.stage import owner
 
 POLL_SECONDS = 0.22
-CHUNKS = {"slow": 60, "medium": 300, "full": 600}     # training steps a job: a few seconds
+CHUNKS = {"slow": 60, "medium": 300, "full": 600}  # training steps a job: a few seconds
 
 
 @dataclass
@@ -28,16 +28,16 @@ class Chain:
 
     shape: tuple = ()
     states: list[bytes] = field(default_factory=list)
-    data: dict[str, Any] | None = None      # the last frame
-    step: int = 0                           # of the last frame
-    begun: int = 0                          # of the saved states
+    data: dict[str, Any] | None = None  # the last frame
+    step: int = 0  # of the last frame
+    begun: int = 0  # of the saved states
     job: Job | None = None
-    mode: str = "rest"                      # "rest", "play" or an action for a single move
+    mode: str = "rest"  # "rest", "play" or an action for a single move
     note: str = ""
     error: str = ""
-    speed: float = 0.0                      # measured training steps a second
+    speed: float = 0.0  # measured training steps a second
     take: int = 0
-    legs: int = 1                           # how many times it has been sent on its way
+    legs: int = 1  # how many times it has been sent on its way
     look: tuple = ()
 
 
@@ -51,7 +51,9 @@ def reset(key: str, play: bool = True) -> None:
     c = chain(key)
     if c.job and c.job.active:
         c.job.stop()
-    st.session_state[f"_{key}_chain"] = Chain(shape=c.shape, mode="play" if play else "rest", take=secrets.randbelow(2**31))
+    st.session_state[f"_{key}_chain"] = Chain(
+        shape=c.shape, mode="play" if play else "rest", take=secrets.randbelow(2**31)
+    )
 
 
 def transport(key: str, moves: dict[str, tuple[str, str]], limit: int) -> None:
@@ -67,9 +69,13 @@ def transport(key: str, moves: dict[str, tuple[str, str]], limit: int) -> None:
 
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if c.mode == "play":
-            st.button("Pause", key=f"_{key}_pause", icon=":material/pause:", type="primary", on_click=go, args=("rest",))
+            st.button(
+                "Pause", key=f"_{key}_pause", icon=":material/pause:", type="primary", on_click=go, args=("rest",)
+            )
         else:
-            st.button("Play", key=f"_{key}_play", icon=":material/play_arrow:", type="primary", on_click=go, args=("play",))
+            st.button(
+                "Play", key=f"_{key}_play", icon=":material/play_arrow:", type="primary", on_click=go, args=("play",)
+            )
         st.button("Reset", key=f"_{key}_reset", icon=":material/restart_alt:", on_click=reset, args=(key,))
         for action, (label, help) in moves.items():
             st.button(label, key=f"_{key}_{action}", help=help, on_click=go, args=(action,), disabled=c.mode == "play")
@@ -109,14 +115,14 @@ def run(request: Any, key: str, limit: int, view: Callable[[Chain], None], look:
 
 def advance(c: Chain, request: Any, limit: int) -> None:
     """Take the newest frame, collect a finished job, start the next one when it plays."""
-    job = c.job
+    job: Any = c.job
     if job is not None:
         if job.steps:
             _take(c, job.steps[-1].data)
             c.note = job.step.note
         if job.active:
             if c.mode == "play" and job.request != _next(c, request, limit, job.request.action):
-                job.stop()                                  # a setting has changed: go on with the new one
+                job.stop()  # a setting has changed: go on with the new one
             return
         c.job = None
         if job.error:
@@ -143,8 +149,9 @@ def _take(c: Chain, data: dict[str, Any]) -> None:
 def _next(c: Chain, request: Any, limit: int, action: str) -> Any:
     states = c.states or [b""]
     steps = min(CHUNKS[request.speed], max(1, limit - c.begun)) if c.mode == "play" else 1
-    return request.replace(state=states[0], rival_state=states[1] if len(states) > 1 else b"", steps=steps, action=action,
-                           take=c.take)
+    return request.replace(
+        state=states[0], rival_state=states[1] if len(states) > 1 else b"", steps=steps, action=action, take=c.take
+    )
 
 
 def wait(c: Chain, seconds: float = 60.0) -> None:

@@ -46,8 +46,9 @@ class JudgeRequest(Request):
         return float(self.count * len(self.judged))
 
 
-def generate(request: JudgeRequest, control: Control, network: EfficientNetLite0, classifier: AttributeClassifier
-             ) -> Iterator[Step | Result]:
+def generate(
+    request: JudgeRequest, control: Control, network: EfficientNetLite0, classifier: AttributeClassifier
+) -> Iterator[Step | Result]:
     """Yield a step every eighth sample, then an ImageResult with the first 8 samples of each model.
 
     extras: rows: one {figure: value} a model; neighbours: (models * 8, 3, 64, 64, 3) uint8 nearest training portraits;
@@ -68,8 +69,9 @@ def generate(request: JudgeRequest, control: Control, network: EfficientNetLite0
             for start in range(0, request.count, 16):
                 if control.stopped:
                     break
-                asked = SampleRequest(model=model, seed=(request.seed + start) % 2**32, count=16,
-                                      truncation_psi=request.truncation_psi)
+                asked = SampleRequest(
+                    model=model, seed=(request.seed + start) % 2**32, count=16, truncation_psi=request.truncation_psi
+                )
                 batch, spent = _batch(sample.generate(asked, control, gan))
                 parts.append(batch)
                 seconds += spent
@@ -79,18 +81,33 @@ def generate(request: JudgeRequest, control: Control, network: EfficientNetLite0
             break
         images = np.concatenate(parts)
         yield Step("measure", done, total, note=f"judging {model}")
-        rows.append({"model": model, **judge.quality(images, network, classifier),
-                     "parameters": sum(p.numel() for p in gan.generator.parameters()),
-                     "ms a sample": 1000 * seconds / len(images)})
+        rows.append(
+            {
+                "model": model,
+                **judge.quality(images, network, classifier),
+                "parameters": sum(p.numel() for p in gan.generator.parameters()),
+                "ms a sample": 1000 * seconds / len(images),
+            }
+        )
         index, distance = judge.neighbours(images[:8], network, 3)
         shown.append(images[:8])
         near.append(judge.pictures[index])
         far.append(distance)
     images = np.concatenate(shown) if shown else np.zeros((0, 64, 64, 3), np.uint8)
-    yield ImageResult(request, steps_run=done, model_calls=done, complete=len(rows) == len(request.judged), images=images,
-                      seeds=[(request.seed + i) % 2**32 for _ in rows for i in range(8)],
-                      extras={"rows": rows, "neighbours": np.concatenate(near) if near else images[:, None],
-                              "distances": np.concatenate(far) if far else np.zeros((0, 3)), "real": judge.real})
+    yield ImageResult(
+        request,
+        steps_run=done,
+        model_calls=done,
+        complete=len(rows) == len(request.judged),
+        images=images,
+        seeds=[(request.seed + i) % 2**32 for _ in rows for i in range(8)],
+        extras={
+            "rows": rows,
+            "neighbours": np.concatenate(near) if near else images[:, None],
+            "distances": np.concatenate(far) if far else np.zeros((0, 3)),
+            "real": judge.real,
+        },
+    )
 
 
 def _batch(steps: Iterator[Step | Result]) -> tuple[np.ndarray, float]:

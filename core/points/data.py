@@ -22,9 +22,7 @@ TITLES = {
 EXTENT = 3.0  # half the width of every plot
 MOST_POINTS = 5000
 RING = 2.0 * np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1)  # (8, 2)
-GRID = (
-    np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), -1).reshape(25, 2).astype(float)
-)
+GRID = np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3), indexing="ij"), -1).reshape(25, 2).astype(float)
 SPREAD = {"ring": 0.10, "grid": 0.07}  # standard deviation of each Gaussian
 
 
@@ -57,9 +55,7 @@ def sample(
         if len(points) < 2:
             raise BadRequest("Draw at least two points or upload a CSV file first.")
         own = np.asarray(points, float)
-        return (own[rng.integers(len(own), size=count)] + 0.05 * rng.standard_normal((count, 2))).astype(
-            np.float32
-        )
+        return (own[rng.integers(len(own), size=count)] + 0.05 * rng.standard_normal((count, 2))).astype(np.float32)
     raise BadRequest(f"There is no data set {name!r}; choose one of {', '.join(SETS)}.")
 
 
@@ -83,9 +79,7 @@ def _ink(word: str) -> np.ndarray:
     return ink * min(_PIXEL, 2.4 / np.abs(ink).max())
 
 
-def anchors(
-    name: str, word: str = "GAN", points: tuple[tuple[float, float], ...] = ()
-) -> tuple[np.ndarray, float]:
+def anchors(name: str, word: str = "GAN", points: tuple[tuple[float, float], ...] = ()) -> tuple[np.ndarray, float]:
     """The modes that a generator ought to reach, (K, 2), and how near a point must be to count for one.
 
     Gaussians have true modes; the other sets are cut into 16 parts by farthest-point sampling.
@@ -111,9 +105,7 @@ def read_csv(content: bytes) -> tuple[tuple[float, float], ...]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadRequest(
-            "The file is not text: send a CSV file with two columns of numbers, x and y."
-        ) from error
+        raise BadRequest("The file is not text: send a CSV file with two columns of numbers, x and y.") from error
     rows: list[tuple[float, float]] = []
     for line, cells in enumerate(csv.reader(io.StringIO(text.replace("\0", "").replace(";", ",")))):
         if not any(cell.strip() for cell in cells):
@@ -125,9 +117,7 @@ def read_csv(content: bytes) -> tuple[tuple[float, float], ...]:
                 continue  # a heading
             raise BadRequest(f"Line {line + 1} of the CSV file does not hold two numbers x,y.") from error
         if not (abs(x) < 1e9 and abs(y) < 1e9):  # False for NaN and infinity too
-            raise BadRequest(
-                f"Line {line + 1} of the CSV file holds a number that is not finite or too large."
-            )
+            raise BadRequest(f"Line {line + 1} of the CSV file holds a number that is not finite or too large.")
         rows.append((x, y))
         if len(rows) > MOST_POINTS:
             raise BadRequest("The CSV file has more than 5,000 points: keep 5,000 or fewer.")

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,7 +54,9 @@ class FlowRequest(Request):
     batch: int = integer(256, 32, 512, step=32, help="Points in each update.")
     width: int = integer(96, 8, 128, step=8, help="Units in each hidden layer.")
     depth: int = integer(3, 1, 4, help="Hidden layers.")
-    sampler: str = choice("Euler", SAMPLERS, help="Euler and Heun solve the equation; ancestral adds noise at each step.")
+    sampler: str = choice(
+        "Euler", SAMPLERS, help="Euler and Heun solve the equation; ancestral adds noise at each step."
+    )
     num_inference_steps: int = integer(20, 1, 60, help="Steps from noise to data.")
     beside: bool = flag(False, help="A GAN on the same data and seed, with about the same computing time.")
     seed: int = seed_field()
@@ -79,7 +82,7 @@ class FlowRequest(Request):
         return GanRequest(data=self.data, word=self.word, points=self.points, seed=self.seed, loss="relativistic")
 
 
-def schedule(method: str, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def schedule(method: str, t: Any) -> tuple[Any, Any, Any, Any]:
     """alpha, sigma and their derivatives at times t."""
     if method == "diffusion":
         a, s = np.cos(np.pi / 2 * t), np.sin(np.pi / 2 * t)
@@ -124,7 +127,13 @@ class Model:
                 noise = matched(x0, noise)
         a, sig, da, ds = schedule(s.method, t)
         x = a * x0 + sig * noise
-        wanted = {"epsilon": noise, "x0": x0, "v": a * noise - sig * x0, "score": -noise, "velocity": da * x0 + ds * noise}
+        wanted = {
+            "epsilon": noise,
+            "x0": x0,
+            "v": a * noise - sig * x0,
+            "score": -noise,
+            "velocity": da * x0 + ds * noise,
+        }
         out, kept = self.net.forward(self.inputs(x, t))
         # The score is -eps / sigma; its squared error weighted by sigma^2 is that of sigma times the output.
         scale = sig if self.target == "score" else 1.0
@@ -164,7 +173,7 @@ class Model:
         """Paths from noise (N, 2) to data: (N, steps + 1, 2)."""
         times = np.linspace(LAST, FIRST, steps + 1)
         x, path = noise.astype(float), [noise.astype(float)]
-        for t, to in zip(times, times[1:], strict=False):
+        for t, to in pairwise(times):
             if sampler == "ancestral":
                 x0, _ = self.guess(x, t)
                 (a, s, _, _), (b, r, _, _) = schedule(self.s.method, t), schedule(self.s.method, to)

@@ -6,6 +6,7 @@ A run that was paused, frozen and thawed goes on exactly as the run that was not
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -17,10 +18,23 @@ from core.points.net import Adam, Mlp
 
 LOSSES = ("minimax", "non-saturating", "least squares", "hinge", "Wasserstein", "relativistic")
 DIVERSITY = ("none", "PacGAN", "minibatch discrimination")
-KERNELS, KERNEL_SIZE, GROUP = 4, 3, 32   # minibatch discrimination (https://arxiv.org/abs/1606.03498), in groups of 32
+KERNELS, KERNEL_SIZE, GROUP = 4, 3, 32  # minibatch discrimination (https://arxiv.org/abs/1606.03498), in groups of 32
 SURFACE, MANIFOLD, SHOWN, ARROWS, MEASURED = 41, 17, 300, 70, 1000
-COLUMNS = ("step", "loss_d", "loss_g", "grad_g", "score_real", "score_fake", "kl", "js", "wasserstein", "mmd", "modes",
-           "near", "pull")
+COLUMNS = (
+    "step",
+    "loss_d",
+    "loss_g",
+    "grad_g",
+    "score_real",
+    "score_fake",
+    "kl",
+    "js",
+    "wasserstein",
+    "mmd",
+    "modes",
+    "near",
+    "pull",
+)
 LATTICE = np.stack(np.meshgrid(*[np.linspace(-data.EXTENT, data.EXTENT, SURFACE)] * 2), -1).reshape(-1, 2)
 
 
@@ -37,17 +51,20 @@ def softplus(x: np.ndarray) -> np.ndarray:
 def d_loss(name: str, real: np.ndarray, fake: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Discriminator's loss on logits (N, 1), and its gradients at the real and the fake logits, over N."""
     n = len(real)
-    if name in ("minimax", "non-saturating"):       # https://arxiv.org/abs/1406.2661
+    if name in ("minimax", "non-saturating"):  # https://arxiv.org/abs/1406.2661
         return float((softplus(-real) + softplus(fake)).mean()), -sigmoid(-real) / n, sigmoid(fake) / n
-    if name == "least squares":                     # https://arxiv.org/abs/1611.04076
-        return float(((real - 1) ** 2 + fake ** 2).mean() / 2), (real - 1) / n, fake / n
-    if name == "hinge":                             # https://arxiv.org/abs/1705.02894
-        return (float((np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)).mean()),
-                -(real < 1).astype(np.float32) / n, (fake > -1).astype(np.float32) / n)
-    if name == "Wasserstein":                       # https://arxiv.org/abs/1704.00028
+    if name == "least squares":  # https://arxiv.org/abs/1611.04076
+        return float(((real - 1) ** 2 + fake**2).mean() / 2), (real - 1) / n, fake / n
+    if name == "hinge":  # https://arxiv.org/abs/1705.02894
+        return (
+            float((np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)).mean()),
+            -(real < 1).astype(np.float32) / n,
+            (fake > -1).astype(np.float32) / n,
+        )
+    if name == "Wasserstein":  # https://arxiv.org/abs/1704.00028
         ones = np.ones_like(real) / n
         return float((fake - real).mean()), -ones, ones
-    slope = sigmoid(fake - real) / n                # relativistic pairing, https://arxiv.org/abs/2501.05441
+    slope = sigmoid(fake - real) / n  # relativistic pairing, https://arxiv.org/abs/2501.05441
     return float(softplus(fake - real).mean()), -slope, slope
 
 
@@ -55,7 +72,7 @@ def g_loss(name: str, fake: np.ndarray, real: np.ndarray) -> tuple[float, np.nda
     """Generator's loss on the fakes' logits (N, 1) and its gradient there, over N."""
     n = len(fake)
     if name == "minimax":
-        return float(-softplus(fake).mean()), -sigmoid(fake) / n        # log(1 - D): flat where D is sure
+        return float(-softplus(fake).mean()), -sigmoid(fake) / n  # log(1 - D): flat where D is sure
     if name == "non-saturating":
         return float(softplus(-fake).mean()), -sigmoid(-fake) / n
     if name == "least squares":
@@ -68,8 +85,9 @@ def g_loss(name: str, fake: np.ndarray, real: np.ndarray) -> tuple[float, np.nda
 class Critic:
     """The discriminator: points in packs of `pack` (PacGAN, https://arxiv.org/abs/1712.04086) to one logit a pack."""
 
-    def __init__(self, width: int, depth: int, pack: int, spectral: bool, minibatch: bool,
-                 rng: np.random.Generator) -> None:
+    def __init__(
+        self, width: int, depth: int, pack: int, spectral: bool, minibatch: bool, rng: np.random.Generator
+    ) -> None:
         self.pack, self.minibatch = pack, minibatch
         hidden = (width,) * depth
         if not minibatch:
@@ -77,17 +95,17 @@ class Critic:
             self.flat, self.grad = self.body.flat, self.body.grad
             return
         body_sizes, head_sizes = (2 * pack, *hidden), (width + KERNELS, 1)
-        count = [sum(a * b + b for a, b in zip(s, s[1:], strict=False)) for s in (body_sizes, head_sizes)]
+        count = [sum(a * b + b for a, b in pairwise(s)) for s in (body_sizes, head_sizes)]
         self.flat = np.zeros(sum(count) + width * KERNELS * KERNEL_SIZE, np.float32)
-        self.body = Mlp(body_sizes, rng, self.flat[:count[0]], spectral, last_active=True)
-        self.head = Mlp(head_sizes, rng, self.flat[count[0]:sum(count)], spectral)
-        self.tensor = self.flat[sum(count):].reshape(width, -1)                     # (H, K * S)
+        self.body = Mlp(body_sizes, rng, self.flat[: count[0]], spectral, last_active=True)
+        self.head = Mlp(head_sizes, rng, self.flat[count[0] : sum(count)], spectral)
+        self.tensor = self.flat[sum(count) :].reshape(width, -1)  # (H, K * S)
         self.tensor[:] = rng.standard_normal(self.tensor.shape) * 0.3 / np.sqrt(width)
         self.grad = np.zeros_like(self.flat)
-        for net, part in ((self.body, self.grad[:count[0]]), (self.head, self.grad[count[0]:sum(count)])):
+        for net, part in ((self.body, self.grad[: count[0]]), (self.head, self.grad[count[0] : sum(count)])):
             net.grad = part
             net.dw, net.db = net._views(part)
-        self.dtensor = self.grad[sum(count):].reshape(width, -1)
+        self.dtensor = self.grad[sum(count) :].reshape(width, -1)
 
     def power_step(self) -> None:
         """Refresh the spectral norms."""
@@ -100,10 +118,10 @@ class Critic:
         h, kept = self.body.forward(points.reshape(-1, 2 * self.pack))
         if not self.minibatch:
             return h, kept
-        m = (h @ self.tensor).reshape(-1, GROUP, KERNELS, KERNEL_SIZE)              # (B, G, K, S)
-        gap = m[:, :, None] - m[:, None]                                            # (B, G, G, K, S)
-        close = np.exp(-np.abs(gap).sum(4))                                         # (B, G, G, K)
-        near = (close.sum(2) - 1).reshape(-1, KERNELS)                              # (N, K)
+        m = (h @ self.tensor).reshape(-1, GROUP, KERNELS, KERNEL_SIZE)  # (B, G, K, S)
+        gap = m[:, :, None] - m[:, None]  # (B, G, G, K, S)
+        close = np.exp(-np.abs(gap).sum(4))  # (B, G, G, K)
+        near = (close.sum(2) - 1).reshape(-1, KERNELS)  # (N, K)
         logit, kept_head = self.head.forward(np.concatenate([h, near], 1))
         return logit, (kept, h, np.sign(gap), close, kept_head)
 
@@ -113,9 +131,9 @@ class Critic:
             return self.body.backward(kept, dlogit, need_x, add).reshape(-1, 2)
         kept, h, sign, close, kept_head = kept
         both = self.head.backward(kept_head, dlogit, add=add)
-        dh, dnear = both[:, :h.shape[1]], both[:, h.shape[1]:]
+        dh, dnear = both[:, : h.shape[1]], both[:, h.shape[1] :]
         dnear = dnear.reshape(-1, GROUP, KERNELS)
-        pull = -(dnear[:, :, None] + dnear[:, None]) * close                        # (B, G, G, K)
+        pull = -(dnear[:, :, None] + dnear[:, None]) * close  # (B, G, G, K)
         dm = (pull[..., None] * sign).sum(2).reshape(len(h), -1)
         if add:
             self.dtensor += h.T @ dm
@@ -132,7 +150,7 @@ class Critic:
         total = np.zeros(len(points), np.float32)
         rounds = 1 if self.pack == 1 else 4
         for r in range(rounds):
-            rest = np.roll(companions, -r * 7, 0)[:self.pack - 1].reshape(1, -1).repeat(len(points), 0)
+            rest = np.roll(companions, -r * 7, 0)[: self.pack - 1].reshape(1, -1).repeat(len(points), 0)
             total += self.body.forward(np.concatenate([points, rest], 1).astype(np.float32))[0][:, 0]
         return total / rounds
 
@@ -154,8 +172,8 @@ class Game:
         self.d = Critic(s.width_d, s.depth, self.pack, s.spectral, self.minibatch, rng)
         self.adam_g = Adam(self.g.count, s.beta1, 0.99)
         self.adam_d = Adam(len(self.d.flat), s.beta1, 0.99)
-        self.mean = self.g.flat.copy()                 # moving average of G's weights
-        self.steps, self.rng = 0, np.random.default_rng([s.seed, 2])    # its state travels with the networks
+        self.mean = self.g.flat.copy()  # moving average of G's weights
+        self.steps, self.rng = 0, np.random.default_rng([s.seed, 2])  # its state travels with the networks
         self.history: list[list[float]] = []
         self.last = {"loss_d": 0.0, "loss_g": 0.0, "grad_g": 0.0, "score_real": 0.0, "score_fake": 0.0}
         self.anchors, self.radius = data.anchors(s.data, s.word, s.points)
@@ -180,7 +198,7 @@ class Game:
         logit_r, logit_f = np.split(logit, 2)
         loss, dr, df = d_loss(s.loss, logit_r, logit_f)
         self.d.backward(kept, np.concatenate([dr, df]).astype(np.float32), need_x=False)
-        if s.r1 > 0:                                    # gamma/2 E|grad D(real)|^2, https://arxiv.org/abs/1801.04406
+        if s.r1 > 0:  # gamma/2 E|grad D(real)|^2, https://arxiv.org/abs/1801.04406
             self._penalty(real, lambda g, n: s.r1 * g / n)
         if s.loss == "Wasserstein" and s.gp > 0:
             mix = rng.random((len(real) // self.pack, 1, 1)).astype(np.float32)
@@ -189,6 +207,7 @@ class Game:
             def one_lipschitz(g: np.ndarray, n: int) -> np.ndarray:
                 norm = np.linalg.norm(g, axis=1, keepdims=True) + 1e-8
                 return 2 * s.gp * (norm - 1) * g / norm / n
+
             self._penalty(between.reshape(-1, 2), one_lipschitz)
         self.adam_d.step(self.d.flat, self.d.grad, s.lr_d)
         self.last.update(loss_d=loss, score_real=float(logit_r.mean()), score_fake=float(logit_f.mean()))
@@ -210,7 +229,7 @@ class Game:
         self.g.backward(kept, self.d.backward(kept_d, dlogit.astype(np.float32), add=False), need_x=False)
         self.adam_g.step(self.g.flat, self.g.grad, s.lr_g)
         self.mean += (1 - s.average) * (self.g.flat - self.mean)
-        self.last.update(loss_g=loss, grad_g=float(np.sqrt((self.g.grad ** 2).sum())))
+        self.last.update(loss_g=loss, grad_g=float(np.sqrt((self.g.grad**2).sum())))
 
     def step(self, action: str = "both") -> None:
         """One round: d_steps updates of D, then g_steps of G; or one update of a single player."""
@@ -234,31 +253,54 @@ class Game:
 
     def record(self, remember: bool = True) -> dict[str, Any]:
         """All that a view shows, as plain arrays: points, surface (S, S), manifold (M, M, 2), arrows (A, 4), history."""
-        rng = np.random.default_rng([self.s.seed, 3])                   # the same noise each frame: motion, no flicker
+        rng = np.random.default_rng([self.s.seed, 3])  # the same noise each frame: motion, no flicker
         real, z = self.real(MEASURED, rng), self.noise(MEASURED, rng)
         fake = self.fakes(z)
-        now, kept = self.d.forward(fake[:self.batch])
+        now, kept = self.d.forward(fake[: self.batch])
         pull = -self.d.backward(kept, g_loss(self.s.loss, now, now)[1].astype(np.float32), add=False) * len(now)
         if remember and (not self.history or self.history[-1][0] != self.steps):
             kl, js = measure.divergences(real, fake)
             modes, near = measure.modes_covered(fake, self.anchors, self.radius)
-            self.history.append([self.steps, *(self.last[k] for k in COLUMNS[1:6]), kl, js,
-                                 measure.sliced_wasserstein(real, fake), measure.mmd(real[:250], fake[:250]),
-                                 modes, near, float(np.median(np.linalg.norm(pull, axis=1)))])
-        logit = self.d.score(LATTICE.astype(np.float32), fake[:self.batch])
-        return {"step": self.steps, "real": real[:SHOWN], "fake": fake[:SHOWN],
-                "surface": logit.reshape(SURFACE, SURFACE), "probability": self.s.loss != "Wasserstein",
-                "manifold": self.fakes(latent_grid(self.s.latent)).reshape(MANIFOLD, MANIFOLD, 2),
-                "arrows": np.concatenate([fake[:self.batch], pull], 1)[:ARROWS], "anchors": len(self.anchors),
-                "history": np.array(self.history, np.float32).reshape(-1, len(COLUMNS))}
+            self.history.append(
+                [
+                    self.steps,
+                    *(self.last[k] for k in COLUMNS[1:6]),
+                    kl,
+                    js,
+                    measure.sliced_wasserstein(real, fake),
+                    measure.mmd(real[:250], fake[:250]),
+                    modes,
+                    near,
+                    float(np.median(np.linalg.norm(pull, axis=1))),
+                ]
+            )
+        logit = self.d.score(LATTICE.astype(np.float32), fake[: self.batch])
+        return {
+            "step": self.steps,
+            "real": real[:SHOWN],
+            "fake": fake[:SHOWN],
+            "surface": logit.reshape(SURFACE, SURFACE),
+            "probability": self.s.loss != "Wasserstein",
+            "manifold": self.fakes(latent_grid(self.s.latent)).reshape(MANIFOLD, MANIFOLD, 2),
+            "arrows": np.concatenate([fake[: self.batch], pull], 1)[:ARROWS],
+            "anchors": len(self.anchors),
+            "history": np.array(self.history, np.float32).reshape(-1, len(COLUMNS)),
+        }
 
     def freeze(self) -> bytes:
         """The whole state as safetensors bytes (no pickle)."""
         from safetensors.numpy import save
 
-        tensors = {"g": self.g.flat, "d": self.d.flat, "mean": self.mean, "gm": self.adam_g.m, "gv": self.adam_g.v,
-                   "dm": self.adam_d.m, "dv": self.adam_d.v,
-                   "history": np.array(self.history[-2000:], np.float32).reshape(-1, len(COLUMNS))}
+        tensors = {
+            "g": self.g.flat,
+            "d": self.d.flat,
+            "mean": self.mean,
+            "gm": self.adam_g.m,
+            "gv": self.adam_g.v,
+            "dm": self.adam_d.m,
+            "dv": self.adam_d.v,
+            "history": np.array(self.history[-2000:], np.float32).reshape(-1, len(COLUMNS)),
+        }
         nets = [self.d.body, *([self.d.head] if self.minibatch else [])]
         tensors |= {f"u{n}.{i}": u for n, net in enumerate(nets) for i, u in enumerate(net.u)}
         tensors |= {f"sigma{n}": np.array(net.sigma) for n, net in enumerate(nets)}
@@ -273,9 +315,16 @@ class Game:
         try:
             held = load(state)
             size = int.from_bytes(state[:8], "little")
-            count = json.loads(json.loads(state[8:8 + size])["__metadata__"]["count"])
-            for name, target in (("g", self.g.flat), ("d", self.d.flat), ("mean", self.mean), ("gm", self.adam_g.m),
-                                 ("gv", self.adam_g.v), ("dm", self.adam_d.m), ("dv", self.adam_d.v)):
+            count = json.loads(json.loads(state[8 : 8 + size])["__metadata__"]["count"])
+            for name, target in (
+                ("g", self.g.flat),
+                ("d", self.d.flat),
+                ("mean", self.mean),
+                ("gm", self.adam_g.m),
+                ("gv", self.adam_g.v),
+                ("dm", self.adam_d.m),
+                ("dv", self.adam_d.v),
+            ):
                 target[:] = held[name]
             nets = [self.d.body, *([self.d.head] if self.minibatch else [])]
             for n, net in enumerate(nets):

@@ -24,10 +24,27 @@ from core.result import PointsResult, Result, Step
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "assets" / "points" / "gan.safetensors"
 ACTIONS = ("both", "discriminator", "generator", "slow motion")
-SPEEDS = {"slow": (3, 0.2), "medium": (15, 0.2), "full": (40, 0.0)}     # steps a frame, least seconds a frame
+SPEEDS = {"slow": (3, 0.2), "medium": (15, 0.2), "full": (40, 0.0)}  # steps a frame, least seconds a frame
 SHAPE = ("data", "word", "points", "latent", "width_g", "width_d", "depth", "diversity", "pack", "seed")
-RIVAL_FIELDS = ("loss", "lr_g", "lr_d", "beta1", "d_steps", "g_steps", "batch", "latent", "width_g", "width_d", "depth", "r1", "gp",
-                "spectral", "diversity", "pack", "average")
+RIVAL_FIELDS = (
+    "loss",
+    "lr_g",
+    "lr_d",
+    "beta1",
+    "d_steps",
+    "g_steps",
+    "batch",
+    "latent",
+    "width_g",
+    "width_d",
+    "depth",
+    "r1",
+    "gp",
+    "spectral",
+    "diversity",
+    "pack",
+    "average",
+)
 
 
 @dataclass(frozen=True)
@@ -71,11 +88,16 @@ class GanRequest(Request):
 
     def check(self) -> None:
         """Raise BadRequest for own points that are no pairs, and for a rival with unknown fields."""
-        if not isinstance(self.points, tuple) or len(self.points) > data.MOST_POINTS or any(
-                len(p) != 2 or not all(isinstance(c, (int, float)) and abs(c) <= 10 for c in p) for p in self.points):
+        if (
+            not isinstance(self.points, tuple)
+            or len(self.points) > data.MOST_POINTS
+            or any(len(p) != 2 or not all(isinstance(c, (int, float)) and abs(c) <= 10 for c in p) for p in self.points)
+        ):
             raise BadRequest("points must be at most 5,000 pairs x,y, each between -10 and 10.")
         if unknown := [k for k, _ in self.rival if k not in RIVAL_FIELDS]:
-            raise BadRequest(f"The second GAN cannot have its own {unknown[0]}; it may differ in {', '.join(RIVAL_FIELDS)}.")
+            raise BadRequest(
+                f"The second GAN cannot have its own {unknown[0]}; it may differ in {', '.join(RIVAL_FIELDS)}."
+            )
 
     def second(self) -> GanRequest | None:
         """The settings of the GAN beside this one, or None."""
@@ -106,8 +128,10 @@ def begin(settings: GanRequest) -> Game:
         if f"{name}.g" not in held:
             raise BadRequest("There is no pretrained GAN for your own points: start from scratch.")
         if held[f"{name}.g"].size != game.g.count or held[f"{name}.d"].size != len(game.d.flat):
-            raise BadRequest("The pretrained GANs have latent size 2, two layers of 64 units and no packs: "
-                             "choose these, or start from scratch.")
+            raise BadRequest(
+                "The pretrained GANs have latent size 2, two layers of 64 units and no packs: "
+                "choose these, or start from scratch."
+            )
         game.g.flat[:], game.d.flat[:] = held[f"{name}.g"], held[f"{name}.d"]
         game.mean[:] = game.g.flat
         for _ in range(10):
@@ -144,15 +168,27 @@ def generate(request: GanRequest, control: Control) -> Iterator[Step | Result]:
     yield last
     z = games[0].noise(data.MOST_POINTS, np.random.default_rng([request.seed, 4]))
     yield PointsResult(
-        request=request, steps_run=done, seconds=time.perf_counter() - started, points=games[0].fakes(z),
+        request=request,
+        steps_run=done,
+        seconds=time.perf_counter() - started,
+        points=games[0].fakes(z),
         model_calls=done * (request.d_steps + request.g_steps),
-        extras={"games": last.data["games"], "states": [game.freeze() for game in games],
-                "steps_a_second": done * len(games) / spent if spent else 0.0})
+        extras={
+            "games": last.data["games"],
+            "states": [game.freeze() for game in games],
+            "steps_a_second": done * len(games) / spent if spent else 0.0,
+        },
+    )
 
 
 def _frame(games: list[Game], phase: str, index: int, total: int, note: str = "", **more: Any) -> Step:
-    return Step(phase, index, total, note=note,
-                data={"games": [game.record() | {k: v[i] for k, v in more.items()} for i, game in enumerate(games)]})
+    return Step(
+        phase,
+        index,
+        total,
+        note=note,
+        data={"games": [game.record() | {k: v[i] for k, v in more.items()} for i, game in enumerate(games)]},
+    )
 
 
 def _slow(games: list[Game], control: Control, pause: float = 1.5) -> Iterator[Step]:
@@ -160,12 +196,17 @@ def _slow(games: list[Game], control: Control, pause: float = 1.5) -> Iterator[S
     a = games[0]
     parts: list[tuple[str, Any]] = [
         ("Draw real points and noise z; G turns z into fakes.", None),
-        *[(f"D learns ({i + 1} of {a.s.d_steps}): its surface rises at real points, sinks at fakes.", Game.step_d)
-          for i in range(a.s.d_steps)],
+        *[
+            (f"D learns ({i + 1} of {a.s.d_steps}): its surface rises at real points, sinks at fakes.", Game.step_d)
+            for i in range(a.s.d_steps)
+        ],
         ("Arrows: where D's slope pulls each fake. G sees the data only through them.", None),
-        *[(f"G learns ({i + 1} of {a.s.g_steps}): its weights move so that its fakes follow the arrows.", Game.step_g)
-          for i in range(a.s.g_steps)],
-        ("Round done. The fakes have moved, so D is out of date again.", None)]
+        *[
+            (f"G learns ({i + 1} of {a.s.g_steps}): its weights move so that its fakes follow the arrows.", Game.step_g)
+            for i in range(a.s.g_steps)
+        ],
+        ("Round done. The fakes have moved, so D is out of date again.", None),
+    ]
     for index, (note, move) in enumerate(parts, 1):
         for game in games:
             if move:

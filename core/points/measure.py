@@ -38,12 +38,10 @@ def mmd(real: np.ndarray, fake: np.ndarray) -> float:
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         square = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
         wide = np.exp(-0.5 * square)
-        return wide + wide ** 16
+        return wide + wide**16
 
     n, m = len(real), len(fake)
-    within = (kernel(real, real).sum() - 2 * n) / (n * (n - 1)) + (kernel(fake, fake).sum() - 2 * m) / (
-        m * (m - 1)
-    )
+    within = (kernel(real, real).sum() - 2 * n) / (n * (n - 1)) + (kernel(fake, fake).sum() - 2 * m) / (m * (m - 1))
     return float(within - 2 * kernel(real, fake).mean())
 
 

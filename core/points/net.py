@@ -6,6 +6,8 @@ Leaky ReLU is piecewise linear, so the gradient of a gradient penalty is exact w
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 SLOPE = 0.2  # of leaky ReLU below zero
@@ -27,14 +29,14 @@ class Mlp:
         last_active: bool = False,
     ) -> None:
         self.sizes, self.spectral, self.last_active = sizes, spectral, last_active
-        self.count = sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+        self.count = sum(a * b + b for a, b in pairwise(sizes))
         self.flat = np.zeros(self.count, np.float32) if flat is None else flat
         self.grad = np.zeros_like(self.flat)
         self.w, self.b = self._views(self.flat)
         self.dw, self.db = self._views(self.grad)
         for w in self.w:  # He initialisation, (in, out)
             w[:] = rng.standard_normal(w.shape) * np.sqrt(2.0 / w.shape[0])
-        self.u = [rng.standard_normal(w.shape[1]).astype(np.float32) for w in self.w]
+        self.u = [rng.standard_normal((w.shape[1],)).astype(np.float32) for w in self.w]
         self.sigma = [1.0] * len(self.w)
         if spectral:
             for _ in range(10):
@@ -42,7 +44,7 @@ class Mlp:
 
     def _views(self, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         weights, biases, at = [], [], 0
-        for a, b in zip(self.sizes, self.sizes[1:], strict=False):
+        for a, b in pairwise(self.sizes):
             weights.append(flat[at : at + a * b].reshape(a, b))
             biases.append(flat[at + a * b : at + a * b + b])
             at += a * b + b
@@ -69,7 +71,7 @@ class Mlp:
             z += self.b[i]
             slope = None
             if i < last or self.last_active:
-                slope = (z > 0).astype(np.float32)      # the fastest of five ways measured
+                slope = (z > 0).astype(np.float32)  # the fastest of five ways measured
                 slope *= 1 - SLOPE
                 slope += SLOPE
                 z *= slope

@@ -30,12 +30,13 @@ def test_gradients_of_weights_and_inputs(spectral):
     net = Mlp((3, 7, 5, 1), rng, np.zeros(3 * 7 + 7 + 7 * 5 + 5 + 5 + 1), spectral=spectral)
     x, target = rng.standard_normal((6, 3)), rng.standard_normal((6, 1))
     for _ in range(200 * spectral):
-        net.power_step()                        # exact singular vectors: the formula holds at the fixed point
+        net.power_step()  # exact singular vectors: the formula holds at the fixed point
 
     def loss():
         if spectral:
             net.sigma = [float(np.linalg.norm(w, 2)) for w in net.w]
         return float((net.forward(x)[0] * target).sum())
+
     picks = rng.choice(net.count, 20, replace=False)
     expected = numeric(loss, net.flat, picks, 1e-3)  # sigma is rounded to float32
     loss()
@@ -64,10 +65,16 @@ def test_loss_slopes(name):
     rng = np.random.default_rng(2)
     real, fake = rng.standard_normal((4, 1)), rng.standard_normal((4, 1))
     _, dr, df = game.d_loss(name, real, fake)
-    assert np.allclose(dr.ravel(), numeric(lambda: game.d_loss(name, real, fake)[0], real.reshape(-1), range(4)), atol=1e-6)
-    assert np.allclose(df.ravel(), numeric(lambda: game.d_loss(name, real, fake)[0], fake.reshape(-1), range(4)), atol=1e-6)
+    assert np.allclose(
+        dr.ravel(), numeric(lambda: game.d_loss(name, real, fake)[0], real.reshape(-1), range(4)), atol=1e-6
+    )
+    assert np.allclose(
+        df.ravel(), numeric(lambda: game.d_loss(name, real, fake)[0], fake.reshape(-1), range(4)), atol=1e-6
+    )
     _, dg = game.g_loss(name, fake, real)
-    assert np.allclose(dg.ravel(), numeric(lambda: game.g_loss(name, fake, real)[0], fake.reshape(-1), range(4)), atol=1e-6)
+    assert np.allclose(
+        dg.ravel(), numeric(lambda: game.g_loss(name, fake, real)[0], fake.reshape(-1), range(4)), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("diversity", game.DIVERSITY)
@@ -76,7 +83,9 @@ def test_discriminator_slope_at_the_points(diversity):
     points = np.random.default_rng(3).standard_normal((32, 2)).astype(np.float32)
     logit, kept = g.d.forward(points)
     slope = g.d.backward(kept, np.ones_like(logit), add=False)
-    expected = numeric(lambda: float(g.d.forward(points)[0].sum(dtype=float)), points.reshape(-1), range(0, 64, 5), 1e-3)
+    expected = numeric(
+        lambda: float(g.d.forward(points)[0].sum(dtype=float)), points.reshape(-1), range(0, 64, 5), 1e-3
+    )
     assert np.corrcoef(slope.reshape(-1)[::5], expected)[0, 1] > 0.98  # a kink may lie within the step
 
 
@@ -140,9 +149,18 @@ def test_measures_know_equal_and_different_sets():
     assert measure.modes_covered(far, data.RING, 0.4) == (0, 0.0)
 
 
-@pytest.mark.parametrize("content, words", [
-    (b"\xff\xfe\x00", "not text"), (b"x,y\n1,2\na,b", "Line 3"), (b"1,2", "two rows"), (b"1,nan\n2,3", "not finite"),
-    (b"1\n2", "two numbers"), (b"1,2\n" * 6000, "5,000"), (b"1" * 1_000_001, "1 MB")])
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"\xff\xfe\x00", "not text"),
+        (b"x,y\n1,2\na,b", "Line 3"),
+        (b"1,2", "two rows"),
+        (b"1,nan\n2,3", "not finite"),
+        (b"1\n2", "two numbers"),
+        (b"1,2\n" * 6000, "5,000"),
+        (b"1" * 1_000_001, "1 MB"),
+    ],
+)
 def test_bad_csv_gets_a_sentence(content, words):
     with pytest.raises(BadRequest, match=words):
         data.read_csv(content)
@@ -157,8 +175,12 @@ def test_bad_settings_get_a_sentence():
     for wrong in ({"points": ((1, 2, 3),)}, {"rival": (("seed", 1),)}, {"lr_g": float("nan")}, {"loss": "x"}):
         with pytest.raises(BadRequest):
             GanRequest(**wrong)
-    for wrong in ({"data": "own"}, {"diversity": "minibatch discrimination", "r1": 1.0}, {"state": b"rubbish"},
-                  {"start": "pretrained", "width_g": 8}):
+    for wrong in (
+        {"data": "own"},
+        {"diversity": "minibatch discrimination", "r1": 1.0},
+        {"state": b"rubbish"},
+        {"start": "pretrained", "width_g": 8},
+    ):
         with pytest.raises(BadRequest):
             list(generate(GanRequest(steps=1, **wrong), Control()))
 
