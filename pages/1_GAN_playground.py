@@ -22,7 +22,7 @@ stage, rail = st.columns([2, 1], gap="large")
 
 with rail, st.container(key="rail-gan"):
     parts.preset_row()
-    settings = {"data": control(GanRequest, "data", "Data", format_func=parts.set_title)}
+    settings = {"data": control(GanRequest, "data", "Data")}
     settings |= parts.own_data(settings["data"])
     settings["loss"] = control(GanRequest, "loss", "Loss")
     settings["r1"] = control(GanRequest, "r1", "R1 penalty γ")

@@ -20,7 +20,7 @@ stage, rail = st.columns([2, 1], gap="large")
 
 with rail, st.container(key="rail-flow"):
     parts.presets()
-    settings = {"data": control(FlowRequest, "data", "Data", format_func=points_gan.set_title)}
+    settings = {"data": control(FlowRequest, "data", "Data")}
     settings |= points_gan.own_data(settings["data"])
     settings["method"] = control(FlowRequest, "method", "Method")
     if settings["method"] == "diffusion":

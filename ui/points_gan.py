@@ -95,11 +95,6 @@ def layer_title(layer: str) -> str:
     return LAYER_NAMES[layer]
 
 
-def set_title(name: str) -> str:
-    """The name of a data set."""
-    return data.TITLES[name]
-
-
 def full(settings: dict[str, Any]) -> dict[str, Any]:
     """Every control's value under a preset, so that nothing is left over from the one before."""
     return {name: DEFAULTS[name] for name in CONTROLS} | settings

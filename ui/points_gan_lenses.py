@@ -23,7 +23,7 @@ def break_it() -> None:
             f"{broken.words} {question}",
             full(broken.settings),
             full(cure.settings),
-            f"Fix it: {cure.words.split(':')[0].lower()}",
+            f"Fix it: {cure.words.split(':')[0]}",
         )
 
     st.caption(

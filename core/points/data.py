@@ -11,14 +11,6 @@ import numpy as np
 from core.errors import BadRequest
 
 SETS = ("ring", "grid", "spiral", "moons", "letters", "own")
-TITLES = {
-    "ring": "Ring of 8 Gaussians",
-    "grid": "Grid of 25 Gaussians",
-    "spiral": "Spiral",
-    "moons": "Two moons",
-    "letters": "Letters",
-    "own": "Your own points",
-}
 EXTENT = 3.0  # half the width of every plot
 MOST_POINTS = 5000
 RING = 2.0 * np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1)  # (8, 2)

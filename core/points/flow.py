@@ -43,7 +43,7 @@ class FlowRequest(Request):
 
     PIPELINE: ClassVar[str] = "core.points.flow"
 
-    data: str = choice("ring", data.SETS, help="What is to be learned.")
+    data: str = choice("ring", data.SETS, help="What is to be learned; “own”: points that you draw, type or upload.")
     word: str = text("GAN", 6, help="Up to six characters for the data set of letters.")
     points: tuple = ()
     method: str = choice("flow matching", ("diffusion", "flow matching"), help="Schedule and what is predicted.")

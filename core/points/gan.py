@@ -56,7 +56,9 @@ class GanRequest(Request):
 
     PIPELINE: ClassVar[str] = "core.points.gan"
 
-    data: str = choice("ring", data.SETS, help="What the generator must learn to imitate.")
+    data: str = choice(
+        "ring", data.SETS, help="What the generator must learn to imitate; “own”: points that you draw, type or upload."
+    )
     word: str = text("GAN", 6, help="Up to six characters for the data set of letters.")
     points: tuple = ()
     loss: str = choice("non-saturating", LOSSES, help="What discriminator and generator minimise.")
