@@ -68,7 +68,7 @@ def branch(result: Any) -> None:
         [
             View("First future", "predicted clean picture of the run on the stage", _ended(record, result)),
             View("Second future", "predicted clean picture after the change", believed),
-            View("x_t of the second", "the noisy picture", states),
+            View("x_t of the second", "the noisy latent, as colours", states),
         ],
         notes(record), key="branch_scrubber", identity=f"{other.request.digest()}", least=170, most=330,
     )  # fmt: skip

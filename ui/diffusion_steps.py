@@ -54,11 +54,15 @@ def show_run(result: Any) -> None:
     if record is None:
         picture(result.images, "generated picture", caption=f"{result.images.shape[1]} px")
         return
-    side = record["x0_pictures"].shape[1]
+    cells = record["x"].shape[2]
     final = np.concatenate([record["x0_pictures"][:-1], result.images[:1]])
     scrubber(
         [
-            View("What the model holds", f"x_t decoded: the picture under the noise, {side} px", record["x_pictures"]),
+            View(
+                "What the model holds",
+                f"noisy latent x_t, {cells} x {cells} cells, a colour for each",
+                record["x_pictures"],
+            ),
             View("What it believes is there", "predicted clean picture x̂₀, from this one step", final),
             View(
                 "What it would take away",
@@ -75,15 +79,9 @@ def show_run(result: Any) -> None:
 
 
 def show_running(job: Any) -> None:
-    """The stage while it runs: x_t and the predicted clean picture, live."""
-    pictures = job.preview
-    if pictures.ndim == 3:
-        pictures = pictures[None]
-    columns = st.columns(3)
-    for column, one, caption in zip(
-        columns, pictures, ("What the model holds", "What it believes is there"), strict=False
-    ):
-        column.image(enlarge(one), caption=caption, alt=caption)
+    """The stage while it runs: the predicted clean picture, live, where it will stand."""
+    caption = "What it believes is there"
+    st.columns(3)[1].image(enlarge(job.preview), caption=caption, alt=caption)
 
 
 # --- Inside -----------------------------------------------------------------------------------------------------------
@@ -94,7 +92,7 @@ def inside(result: Any) -> None:
         st.info("Run a picture first: this view looks inside it.")
         return
     views = [
-        View("x_t", "noisy picture, decoded", record["x_pictures"]),
+        View("x_t", "noisy latent, its cells as colours", record["x_pictures"]),
         View("x̂₀", "predicted clean picture", record["x0_pictures"]),
         View("latents of x_t", f"{record['x'].shape[1]} channels, {record['x'].shape[2]} px: what is computed on",
              latent_mosaic(record["x"])),

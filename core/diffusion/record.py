@@ -19,12 +19,12 @@ class Recorder:
     times (S,), alpha (S,), sigma (S,): the noise level of each call; x, x0, eps (S, C, h, w) float32: state, predicted
     clean latents and predicted noise after guidance; cond, uncond, weak (S, C, h, w): predicted noise of each pass,
     where two or more ran, and cond_x0, ... the clean latents it believes in; attention (S, L, T, h, w) float16 with
-    layers [L names]; last (C, h, w): the final state; x_pictures, x0_pictures (S, H, W, 3) uint8: both decoded.
+    layers [L names]; last (C, h, w): the final state; x0_pictures (S, H, W, 3) uint8: x0 decoded; x_pictures: x as colours.
     """
 
     def __init__(self, levels: Levels, model: Diffusion) -> None:
         self.levels, self.model = levels, model
-        self.pictures: list[np.ndarray] = []  # of each call (2, H, W, 3): x_t and predicted x_0
+        self.pictures: list[np.ndarray] = []  # of each call (H, W, 3): predicted x_0, decoded
         self.rows: list[dict[str, torch.Tensor]] = []
         self.times: list[float] = []
         self.maps: list[torch.Tensor] = []
@@ -33,7 +33,7 @@ class Recorder:
     def add(
         self, t: float, x: torch.Tensor, x0: torch.Tensor, eps: torch.Tensor, parts: dict[str, torch.Tensor], maps: Any
     ) -> np.ndarray:
-        """One denoiser call; returns (2, H, W, 3), x_t and predicted x_0 decoded. parts: outputs by pass."""
+        """One denoiser call; returns its predicted clean picture (H, W, 3). parts: outputs by pass."""
         row = {"x": x, "x0": x0, "eps": eps}
         if len(parts) > 1:
             for name, output in parts.items():
@@ -43,8 +43,8 @@ class Recorder:
         if maps:
             self.layers = list(maps)
             self.maps.append(attention.stack(maps, x.shape[-1]).half().cpu())
-        decoded = self.model.quick(torch.cat([x, x0]))  # (2, 3, H, W)
-        self.pictures.append(to_uint8(decoded.permute(0, 2, 3, 1).float().cpu().numpy()))
+        decoded = self.model.quick(x0)[0]  # (3, H, W)
+        self.pictures.append(to_uint8(decoded.permute(1, 2, 0).float().cpu().numpy()))
         return self.pictures[-1]
 
     def finish(self, latents: torch.Tensor) -> dict[str, Any]:
@@ -60,6 +60,21 @@ class Recorder:
         if self.maps:
             record["attention"], record["layers"] = torch.stack(self.maps).numpy(), self.layers
         record["last"] = latents[0].float().cpu().numpy()
-        pictures = np.stack(self.pictures)  # (S, 2, H, W, 3)
-        record["x_pictures"], record["x0_pictures"] = pictures[:, 0], pictures[:, 1]
+        record["x0_pictures"] = np.stack(self.pictures)
+        record["x_pictures"] = as_colours(record["x"], record["x0"], record["x0_pictures"])
         return record
+
+
+def as_colours(x: np.ndarray, x0: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Latents x (S, C, h, w) as colours (S, H, W, 3) uint8, by the linear map that best turns x0 into its pictures.
+
+    Four numbers a cell become one colour a cell: no decoding, so noise looks like noise. Cells are repeated to the size
+    of the pictures.
+    """
+    steps, channels, h, w = x.shape
+    factor = pictures.shape[1] // h
+    cells = pictures.reshape(steps, h, factor, w, factor, 3).mean((2, 4)).reshape(-1, 3) / 127.5 - 1.0
+    columns = [latents.transpose(0, 2, 3, 1).reshape(-1, channels) for latents in (x0, x)]
+    known, wanted = (np.concatenate([part, np.ones((len(part), 1))], axis=1) for part in columns)
+    colours = wanted @ np.linalg.lstsq(known, cells, rcond=None)[0]
+    return to_uint8(colours.reshape(steps, h, w, 3)).repeat(factor, 1).repeat(factor, 2)
