@@ -13,6 +13,19 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.catalog import Card
+    from core.request import Request
+
+
+def default_request(card: Card) -> Request:
+    """What the page of this model opens on; a chat needs a first word."""
+    cls: Any = card.request_class()
+    if "conversation" in cls.__dataclass_fields__:
+        return cls(model=card.id, conversation=(("user", "Draw a person with red hair and glasses.", b""),))
+    return cls(model=card.id)
 
 
 def run_all(folder: Path) -> None:
@@ -28,7 +41,7 @@ def run_all(folder: Path) -> None:
         started, error, result = time.perf_counter(), "", None
         try:
             if card.request:
-                job = queue().submit(card.request_class()(model=card.id), "benchmark")
+                job = queue().submit(default_request(card), "benchmark")
                 while job.active:
                     time.sleep(0.05)
                 error, result = job.error, job.result
