@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("what", choices=["real", "codec", "video-dit", "video-dit-frames"])
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
-    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(json.dumps(measure(args.what, args.clips, args.guidance, args.steps)))

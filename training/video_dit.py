@@ -171,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["codec", "full", "slice"])
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--clips", type=int, default=3500)
+    parser.add_argument("--clips", type=int, default=2500)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu"])

@@ -99,7 +99,7 @@ def twins(result: Any) -> None:
         costs = [{"seconds": round(r.seconds, 2), "network calls": r.model_calls} for r in (result, other)]
         views.figures([(mine, result.frames), (names[model], other.frames)], costs)
         st.caption(
-            "The twin is the same network, trained and run with nothing passing between pairs of frames: inside a pair "
+            "The twin is the same network run with nothing passing between pairs of frames: inside a pair "
             "all holds together, between pairs it guesses anew."
         )
 

@@ -31,8 +31,8 @@ FAILURES = (
         "Too few steps",
         "One step gives the average of all films that fit the words: a smear along the path.",
         {"num_inference_steps": 1},
-        {"num_inference_steps": 16},
-        "16 steps",
+        {"num_inference_steps": 8},
+        "8 steps",
     ),
     Failure(
         "Too much guidance",

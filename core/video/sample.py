@@ -40,7 +40,7 @@ class VideoRequest(Request):
     model: str = "video-dit"
     prompt: str = text("a big red star moves fast right at night", 160, help="What moves how, and where.")
     seed: int = seed_field(1)
-    num_inference_steps: int = integer(16, 1, 50, help="Denoising steps; each calls the network once or twice.")
+    num_inference_steps: int = integer(8, 1, 50, help="Denoising steps; each calls the network once or twice.")
     guidance_scale: float = number(2.5, 1.0, 8.0, help="How far to push from the empty prompt; 1 is none.", step=0.1)
     frames: int = integer(16, 2, 32, step=2, help="Frames of the clip. It was trained on 16.")
     fps: int = integer(FPS, 2, 24, help="Playing speed only; the network knows nothing of it.")
