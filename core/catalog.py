@@ -36,13 +36,16 @@ class Entry:
 # One line a model, in the order in which pickers show them.
 MODELS: list[Entry] = [
     Entry("latent-diffusion", "core.diffusion.load:load", "core.diffusion.request:DiffusionRequest"),
+    Entry("vae", "core.vae.network:load", "core.vae.request:VAERequest"),
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
     Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),
+    Entry("music-lm", loader="core.audio.music_lm:load", request="core.audio.music_lm:GenerateRequest"),
     Entry("codec", loader="core.audio.codec:load", request="core.audio.codec:CodecRequest"),
     Entry("hibari", loader="core.audio.speech:load", request="core.audio.speech:SpeechRequest"),
     Entry("video-dit", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("video-dit-frames", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
+    Entry("autoencoder", loader="core.encoders:load_autoencoder"),
     Entry("attributes-b", loader="core.metrics.attributes:load"),
     Entry("attributes-a", loader="core.metrics.attributes:load"),
     Entry("efficientnet-lite0", loader="core.metrics.features:load"),

@@ -1,19 +1,20 @@
 """The neural codec: a stock EncodecModel at small size, 16 kHz, 50 frames a second, 4 codebooks of 256 (1.6 kbit/s).
 
-    python -m training.codec --minutes 2.5
+    python -m training.codec --minutes 0.5
 
-EnCodec (https://arxiv.org/abs/2210.13438) with one change that makes it trainable in minutes on one CPU core: what
-enters and leaves the network is not the waveform but its log-mel spectrum (80 channels, 100 a second); phases come
-back by the fast Griffin-Lim algorithm (core.audio.dsp.vocode). So there is no
-discriminator, and no token is spent on phase.
-Residual quantisation: k-means start after a short plain autoencoder phase, running-mean codebooks, dead codes
-restarted, a random number of codebooks a sample.
+EnCodec (https://arxiv.org/abs/2210.13438) with two changes that make it trainable in a minute on one CPU core.
+What enters and leaves the network is not the waveform but its log-mel spectrum (80 channels, 100 a second); phases
+come back by the fast Griffin-Lim algorithm (core.audio.dsp.vocode), so there is no discriminator and no token is spent
+on phase. And the network starts as the best linear codec: its layers are set so that they compute the principal
+components of two log-mel frames and their inverse; training then improves on that.
+Residual quantisation: k-means start, running-mean codebooks, dead codes restarted, a random number of codebooks used.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,6 @@ from training.sound_data import load
 
 CODEBOOKS, SIZE = 4, 256
 FOLDER = Path("assets/models/codec")
-PLAIN = 0.06  # share of the run before the quantiser is switched on
 
 
 def build() -> EncodecModel:
@@ -48,11 +48,65 @@ def build() -> EncodecModel:
     return model
 
 
+@torch.no_grad()
+def linear_start(model: EncodecModel, mels: np.ndarray) -> None:
+    """Set the layers so that encoder and decoder are the first 32 principal components of two frames and their inverse.
+
+    mels: (N, 80, T). Activations are kept above 0, where ELU is the identity, by biases that the next layer takes off.
+    """
+    n, c, t = mels.shape
+    pairs = (
+        mels.astype(np.float64).reshape(n, c, t // 2, 2).transpose(0, 2, 3, 1).reshape(-1, 2 * c)
+    )  # frame 1, frame 2
+    mean = torch.from_numpy(pairs.mean(0)).float()
+    basis = np.linalg.eigh(np.cov(pairs.T))[1][:, ::-1][:, : model.config.hidden_size].copy()
+    v = torch.from_numpy(basis).float()  # (160, 32), orthonormal
+    d, scale, up, lift = v.shape[1], 0.1, 2.0, 3.0  # latent = scale * component; biases before the two ELUs
+
+    def set_conv(layer: Any, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        noise = 1e-5 * torch.randn(layer.conv.weight.shape)  # weight norm wants no zero rows
+        layer.conv.weight = noise + weight
+        layer.conv.bias.copy_(bias)
+
+    def eye(layer: Any, size: int, bias: float) -> None:
+        weight, shift = torch.zeros(layer.conv.weight.shape), torch.zeros(layer.conv.bias.shape)
+        weight[range(size), range(size), 3] = 1.0  # the middle of 7 taps
+        shift[:size] = bias
+        set_conv(layer, weight, shift)
+
+    down: Any = model.encoder.layers
+    upward: Any = model.decoder.layers
+    for stack in (down, upward):
+        for layer in stack:
+            if hasattr(layer, "lstm"):  # its candidate gate at zero: the recurrent branch adds nothing at first
+                for name, value in layer.lstm.named_parameters():
+                    hidden = layer.lstm.hidden_size
+                    value[2 * hidden : 3 * hidden] *= 1e-3 if "weight" in name else 0.0
+            if hasattr(layer, "block"):
+                layer.block[-1].conv.weight = 1e-3 * layer.block[-1].conv.weight
+                layer.block[-1].conv.bias.zero_()
+    # encoder: +2, components of two frames +3, -3
+    eye(down[0], c, up)
+    weight, bias = torch.zeros(down[3].conv.weight.shape), torch.zeros(down[3].conv.bias.shape)
+    weight[:d, :c, 1:3] = scale * v.view(2, c, d).permute(2, 1, 0)
+    bias[:d] = lift - scale * (v * (up + mean)[:, None]).sum(0)
+    set_conv(down[3], weight, bias)
+    eye(down[6], d, -lift)
+    # decoder: +3 and a constant 1, two frames from the components +2, -2
+    eye(upward[0], d, lift)
+    upward[0].conv.bias[d] = 1.0
+    weight = torch.zeros(upward[3].conv.weight.shape)  # (in, out, taps)
+    weight[:d, :c, 1:3] = v.view(2, c, d).permute(2, 1, 0) / scale
+    weight[d, :c, 1:3] = (mean + up - lift / scale * v.sum(1)).view(2, c).T
+    set_conv(upward[3], weight, torch.zeros(upward[3].conv.bias.shape))
+    eye(upward[6], c, -up)
+
+
 class Quantiser:
     """Trains the stock codebooks (buffers of the model) by running means; see van den Oord et al., 1711.00937, A.1."""
 
     def __init__(self, model: EncodecModel, generator: torch.Generator, decay: float = 0.98):
-        self.books = [layer.codebook for layer in model.quantizer.layers]
+        self.books: list[Any] = [layer.codebook for layer in model.quantizer.layers]
         self.generator, self.decay = generator, decay
 
     def start(self, latents: torch.Tensor) -> None:
@@ -86,7 +140,7 @@ class Quantiser:
         return out.view(b, t, d).transpose(1, 2), commit
 
     @torch.no_grad()
-    def learn(self, book: torch.nn.Module, x: torch.Tensor, index: torch.Tensor) -> None:
+    def learn(self, book: Any, x: torch.Tensor, index: torch.Tensor) -> None:
         """One running-mean update; a code used less than 0.1 times a batch is moved to a random input."""
         hot = F.one_hot(index, SIZE).float()  # (N, SIZE)
         book.cluster_size.mul_(self.decay).add_(hot.sum(0), alpha=1 - self.decay)
@@ -142,33 +196,35 @@ def main() -> None:
     held = [codec_features(w) for n in ("music", "effects", "speech") for w in load(n, split="heldout")[0][:2]]
     shown = torch.from_numpy(np.stack(held))
     model = build()
-    if (FOLDER / "model.safetensors").exists() and not Path("runs/codec/last.pt").exists():
+    resumed, shipped = Path("runs/codec/last.pt").exists(), (FOLDER / "model.safetensors").exists()
+    if shipped and not resumed:
         model = EncodecModel.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
-    run = Run("codec", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.99, betas=(0.8, 0.99))
+    elif not resumed:
+        linear_start(model, np.concatenate([m[::2].astype(np.float32) for m in sets]))
+    run = Run("codec", model, options.minutes, lr=4e-4, batch=options.batch, ema=0.99, betas=(0.8, 0.99))
     rng = np.random.default_rng(run.step)
     quantiser = Quantiser(model, generator)
-    quantising = bool(quantiser.books[0].embed.abs().sum() > 0)
+    if not (shipped or resumed):
+        with torch.no_grad():
+            x = model.encoder(crops(sets, rng, 160))  # (160, 32, 64)
+        quantiser.start(x.transpose(1, 2).reshape(-1, x.shape[1]))
+        run.ema.load_state_dict(model.state_dict())
+        run.sheet(sheet(run.ema, shown), columns=4)
+        publish(FOLDER, _=run.ema)
 
     for _ in run:
-        if not quantising and run.progress > PLAIN:
-            with torch.no_grad():
-                x = model.encoder(crops(sets, rng, 160))  # (160, 32, 64)
-            quantiser.start(x.transpose(1, 2).reshape(-1, x.shape[1]))
-            quantising = True
         mels = crops(sets, rng, options.batch)
         latents = model.encoder(mels)  # (B, 32, 64)
-        commit = latents.new_zeros(())
-        if quantising:
-            books = torch.where(
-                torch.rand(options.batch, generator=generator) < 0.4,
-                torch.randint(1, CODEBOOKS + 1, (options.batch,), generator=generator),
-                CODEBOOKS,
-            )
-            latents, commit = quantiser(latents, books)
+        books = torch.where(
+            torch.rand(options.batch, generator=generator) < 0.4,
+            torch.randint(1, CODEBOOKS + 1, (options.batch,), generator=generator),
+            CODEBOOKS,
+        )
+        latents, commit = quantiser(latents, books)
         error = model.decoder(latents) - mels
         l1, l2 = error.abs().mean(), error.pow(2).mean()
-        run.update(l1 + l2 + 0.25 * commit, l1=l1.item(), commit=commit.item())
-        if quantising and run.due("sheet", 1):
+        run.update(l1 + l2 + commit, l1=l1.item(), commit=commit.item())
+        if run.due("sheet", 0.2):
             run.sheet(sheet(run.ema, shown), columns=4)
             publish(FOLDER, _=run.ema)
     run.sheet(sheet(run.ema, shown), columns=4)

@@ -1,6 +1,6 @@
 """The codec language model: a stock MusicgenForConditionalGeneration at tiny size on music and effect captions.
 
-    python -m training.music_lm --minutes 4
+    python -m training.music_lm --minutes 2.2
 
 MusicGen (https://arxiv.org/abs/2306.05284): 4 codebooks in the delay pattern, one transformer decoder, cross-attention
 to a caption encoder (a two-layer T5 over whole words, trained along), 15 % of the captions empty for guidance.
@@ -79,6 +79,21 @@ def build(words: int, codec: EncodecModel, width: int = 96, layers: int = 3) -> 
     return model
 
 
+@torch.no_grad()
+def codebook_start(model: MusicgenForConditionalGeneration) -> None:
+    """Embeddings and heads start as one random projection of the codec's own code vectors: tokens that sound alike lie
+    close together, and the first guess for the next token is the one before it."""
+    decoder = model.decoder
+    generator = torch.Generator().manual_seed(0)
+    for k, layer in enumerate(model.audio_encoder.quantizer.layers):
+        codes = layer.codebook.embed  # (256, 32)
+        codes = (codes - codes.mean(0)) / codes.std()
+        width = decoder.config.hidden_size
+        rows = codes @ torch.randn(codes.shape[1], width, generator=generator) / codes.shape[1] ** 0.5  # (256, D)
+        decoder.model.decoder.embed_tokens[k].weight[: len(rows)] = 0.5 * rows
+        decoder.lm_heads[k].weight.copy_(0.08 * rows)
+
+
 def tokens(codec: EncodecModel) -> tuple[np.ndarray, list[dict], np.ndarray, list[dict]]:
     """Codes (N, K, 200) int64 and records of the training and the held-out split: the clips whose log-mels the codec
     learned on (music and effects), cached by the codec's weights."""
@@ -139,21 +154,31 @@ def batch_of(
 
 
 def sheet(model: MusicgenForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
-    """(8, 64, frames, 3) uint8: log-mels of eight generated clips."""
+    """(4, 64, frames, 3) uint8: log-mels of four generated clips."""
     from core.audio.music_lm import EXAMPLES, GenerateRequest, MusicLM, generate
     from core.pipeline import Control
 
     lm, tiles = MusicLM(model, tokenizer), []
-    for i, prompt in enumerate(EXAMPLES):
-        *_, result = generate(GenerateRequest(prompt=prompt, seconds=3.0, seed=i, inspect=False), Control(), lm)
+    for i, prompt in enumerate(EXAMPLES[::2]):
+        *_, result = generate(GenerateRequest(prompt=prompt, seconds=2.0, seed=i, inspect=False), Control(), lm)
         picture = np.clip((log_mel(result.waveform[:, 0])[::-1] + 2.5) / 4 * 255, 0, 255).astype(np.uint8)
         tiles.append(np.repeat(picture[:, :, None], 3, 2))
     return np.stack(tiles)
 
 
+def save(run: Run, tokenizer: PreTrainedTokenizerFast, codes: np.ndarray, records: list[dict]) -> None:
+    """Publishes the mean weights and prints their loss on held-out clips (nats a token, by codebook)."""
+    grids, ids, mask = batch_of(codes, records, np.arange(0, len(codes), 3), tokenizer, np.random.default_rng(0))
+    with torch.no_grad():
+        each = loss_of(run.ema, grids, ids, mask, torch.zeros(len(grids), dtype=torch.bool))
+    print(f"step {run.step} held-out", [round(x, 3) for x in each.tolist()], flush=True)
+    publish(FOLDER, _=run.ema)
+    tokenizer.save_pretrained(FOLDER)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--minutes", type=float, default=2.2)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
@@ -163,6 +188,11 @@ def main() -> None:
     codes, records, held_codes, held_records = tokens(codec)
     tokenizer = tokenizer_for([c for r in records + held_records for c in r["captions"]])
     model = build(len(tokenizer), codec)
+    if (FOLDER / "model.safetensors").exists() and not Path("runs/music-lm/last.pt").exists():
+        model = MusicgenForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
+        model.audio_encoder.requires_grad_(False)
+    else:
+        codebook_start(model)
     run = Run(
         "music-lm",
         model,
@@ -180,21 +210,10 @@ def main() -> None:
         grids, ids, mask = batch_of(codes, records, pick, tokenizer, rng)
         each = loss_of(model, grids, ids, mask, torch.rand(options.batch, generator=generator) < 0.15)
         run.update(each.mean(), **{f"book{i + 1}": v for i, v in enumerate(each.tolist())})
-        if run.due("sheet", 2):
-            held_rng = np.random.default_rng(0)
-            grids, ids, mask = batch_of(held_codes, held_records, np.arange(0, len(held_codes), 2), tokenizer, held_rng)
-            with torch.no_grad():
-                print(
-                    "held-out",
-                    loss_of(run.ema, grids, ids, mask, torch.zeros(len(grids), dtype=torch.bool)).tolist(),
-                    flush=True,
-                )
-            run.sheet(sheet(run.ema, tokenizer), columns=4)
-            publish(FOLDER, _=run.ema)
-            tokenizer.save_pretrained(FOLDER)
+        if run.due("publish", 0.7):
+            save(run, tokenizer, held_codes, held_records)
+    save(run, tokenizer, held_codes, held_records)
     run.sheet(sheet(run.ema, tokenizer), columns=4)
-    publish(FOLDER, _=run.ema)
-    tokenizer.save_pretrained(FOLDER)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from core.audio.music_lm import EXAMPLES, GenerateRequest
 from core.audio.speech import SpeechRequest
 from core.request import Request
 from core.result import AudioResult
+from core.runtime import memory
 from ui import compare as comparison
 from ui import controls, learn, picker
 from ui import result as views
@@ -35,11 +36,13 @@ def _example(name: str, options: tuple[str, ...]) -> None:
         if st.session_state.get(f"_{name}_example"):
             st.session_state[name] = st.session_state[f"_{name}_example"]
 
-    st.selectbox("Examples", options, index=None, key=f"_{name}_example", on_change=take, placeholder="Choose an example")
+    st.selectbox(
+        "Examples", options, index=None, key=f"_{name}_example", on_change=take, placeholder="Choose an example"
+    )
 
 
 def own_clip(key: str, label: str) -> bytes:
-    """A recording or an uploaded file, checked at once so that a bad one gets its sentence here. b"" when there is none."""
+    """A recording or an uploaded file, checked at once so that a bad one gets its sentence. b"": none."""
     tabs = st.segmented_control(label, ("none", "upload", "record"), default="none", key=f"_{key}_from", required=True)
     data = b""
     if tabs == "upload":
@@ -72,9 +75,24 @@ def generate_rail() -> GenerateRequest | None:
         values["continuation"] = own_clip("go_on", "Go on from a clip") or st.session_state.get("_go_on", b"")
         if values["continuation"]:
             values["overlap"] = controls.control(GenerateRequest, "overlap", "Overlap heard (s)", high=4.0)
+    with st.expander("Full size"):
+        values["source"] = controls.control(GenerateRequest, "source", "Hub id or folder of a MusicGen")
+        if values["source"].strip():
+            with guard():
+                disk, need = _describe(values["source"].strip())
+                st.caption(f"{disk:,.0f} MB on disk, about {need:,.0f} of the {memory.budget_mb():,.0f} MB budget.")
+        else:
+            st.caption("For example facebook/musicgen-small (2.4 GB of memory); size is shown before anything loads.")
     if st.session_state.get("_go_on"):
         st.button("Start afresh", on_click=lambda: st.session_state.pop("_go_on"), icon=":material/restart_alt:")
     return controls.build(GenerateRequest, **values)
+
+
+@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
+def _describe(source: str) -> tuple[float, float]:
+    from core.audio.full_size import describe
+
+    return describe(source)
 
 
 def recorded_first(key: str) -> None:
@@ -94,7 +112,13 @@ def continue_button(result: AudioResult) -> None:
     def keep() -> None:
         st.session_state["_go_on"] = provenance.encode(result, ".wav")
 
-    st.button("Continue this", on_click=keep, icon=":material/add:", disabled=long, help="The next run goes on from its last seconds.")
+    st.button(
+        "Continue this",
+        on_click=keep,
+        icon=":material/add:",
+        disabled=long,
+        help="The next run goes on from its last seconds.",
+    )
 
 
 def inside_generate(result: AudioResult) -> None:
@@ -104,8 +128,9 @@ def inside_generate(result: AudioResult) -> None:
         st.caption("Run the model to see its tokens.")
         return
     st.markdown(
-        "The sound is a grid of tokens: 50 columns a second, one row a codebook. The model writes column by column; codebook k "
-        "comes k - 1 columns late (the **delay pattern**), so that each finer token can see the coarser ones of its own frame."
+        "The sound is a grid of tokens: 50 columns a second, one row a codebook. The model writes column by column; "
+        "codebook k comes k - 1 columns late (the **delay pattern**), so that each finer token can see the coarser "
+        "ones of its own frame."
     )
     delayed = st.toggle("As the model sees it, with the delay", value=True, key="delayed", bind="query-params")
     st.session_state.setdefault("_known_keys", set()).add("delayed")
@@ -126,15 +151,20 @@ def measures(result: Any) -> dict[str, Any]:
     seconds = len(wave) / result.sample_rate
     tonic, mode = analysis.key(wave, result.sample_rate)
     return {
-        "guidance": getattr(result.request, "guidance_scale", None), "temperature": getattr(result.request, "temperature", None),
-        "tempo heard (bpm)": round(analysis.tempo(wave, result.sample_rate)), "key heard": f"{tonic} {mode}",
-        "seconds": round(seconds, 2), "real-time factor": round(result.seconds / max(seconds, 1e-6), 2),
-    }  # fmt: skip
+        "guidance": getattr(result.request, "guidance_scale", None),
+        "temperature": getattr(result.request, "temperature", None),
+        "tempo heard (bpm)": round(analysis.tempo(wave, result.sample_rate)),
+        "key heard": f"{tonic} {mode}",
+        "seconds": round(seconds, 2),
+        "real-time factor": round(result.seconds / max(seconds, 1e-6), 2),
+    }
 
 
 def compare_generate(request: GenerateRequest) -> None:
     """Guidance or temperature side by side, loudness-matched; blind mode hides which is which until the vote."""
-    blind = st.toggle("Blind listening", key="blind", bind="query-params", help="Order and settings are hidden until you vote.")
+    blind = st.toggle(
+        "Blind listening", key="blind", bind="query-params", help="Order and settings are hidden until you vote."
+    )
     st.session_state.setdefault("_known_keys", set()).add("blind")
     round_number = st.session_state.setdefault("_round", 0)
     guidance = [1.0, 3.0, 6.0, 2.0]
@@ -145,14 +175,13 @@ def compare_generate(request: GenerateRequest) -> None:
         if blind:
             st.markdown(f"**Sound {'ABCD'[i]}**")
             return base.replace(guidance_scale=guidance[i])
-        value = controls.control(GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=guidance[i])
+        value = controls.control(
+            GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=guidance[i]
+        )
         heat = controls.control(GenerateRequest, "temperature", key=f"compare{i}_temperature")
         return controls.build(GenerateRequest, **{**_fields(base), "guidance_scale": value, "temperature": heat})
 
-    def view(r: Any) -> None:
-        show.player(dsp.match_loudness(r.waveform.mean(1)), r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
-
-    results = comparison.compare(request, column, view, key="sound", most=4, measures=None if blind else measures)
+    results = comparison.compare(request, column, _cell, key="sound", most=4, measures=None if blind else measures)
     if blind and results:
         _vote(results)
 
@@ -180,29 +209,63 @@ def _vote(results: list[Any]) -> None:
             st.button(f"{'ABCD'[i]} is best", key=f"_vote{i}", on_click=cast, args=(i,), disabled=voted is not None)
         st.button("Next round", key="_vote_next", on_click=again, disabled=voted is None)
     if voted:
-        st.markdown(f"You chose **{voted}**. " + ", ".join(f"{'ABCD'[i]}: guidance {r.request.guidance_scale:g}" for i, r in enumerate(results)))
+        st.markdown(
+            f"You chose **{voted}**. "
+            + ", ".join(f"{'ABCD'[i]}: guidance {r.request.guidance_scale:g}" for i, r in enumerate(results))
+        )
     if tally:
         views.table([{"guidance scale": k, "votes": v} for k, v in sorted(tally.items())])
 
 
 FAILURES = (
-    learn.Failure("Greedy and stuck", "With top-k 1 the likeliest token wins each time: the sound freezes into a drone or a loop.",
-                  {"top_k": 1}, {"top_k": 64}, "Let it draw from 64"),
-    learn.Failure("Too hot", "At temperature 2 rare tokens are drawn that no neighbour expects: noise.", {"temperature": 2.0}, {"temperature": 1.0}),
-    learn.Failure("Too much guidance", "At guidance 10 only what the caption makes likelier remains: thin, often distorted.",
-                  {"guidance_scale": 10.0}, {"guidance_scale": 3.0}),
-    learn.Failure("Longer than it was taught", "It was trained on 4 s. After that it has never seen such positions: it drifts.",
-                  {"seconds": 10.0}, {"seconds": 4.0}, "Back to 4 s"),
-    learn.Failure("Words it never read", "Its vocabulary is the captions of its training. Other words are unknown to it.",
-                  {"prompt": "a dubstep remix of a whale"}, {"prompt": EXAMPLES[0]}),
-)  # fmt: skip
+    learn.Failure(
+        "Greedy and stuck",
+        "With top-k 1 the likeliest token wins each time: the sound freezes into a drone or a loop.",
+        {"top_k": 1},
+        {"top_k": 64},
+        "Let it draw from 64",
+    ),
+    learn.Failure(
+        "Too hot",
+        "At temperature 2 rare tokens are drawn that no neighbour expects: noise.",
+        {"temperature": 2.0},
+        {"temperature": 1.0},
+    ),
+    learn.Failure(
+        "Too much guidance",
+        "At guidance 10 only what the caption makes likelier remains: thin, often distorted.",
+        {"guidance_scale": 10.0},
+        {"guidance_scale": 3.0},
+    ),
+    learn.Failure(
+        "Longer than it was taught",
+        "It was trained on 4 s. After that it has never seen such positions: it drifts.",
+        {"seconds": 10.0},
+        {"seconds": 4.0},
+        "Back to 4 s",
+    ),
+    learn.Failure(
+        "Words it never read",
+        "Its vocabulary is the captions of its training. Other words are unknown to it.",
+        {"prompt": "a dubstep remix of a whale"},
+        {"prompt": EXAMPLES[0]},
+    ),
+)
 QUESTIONS = (
-    learn.Question("Guidance at 1 means …", ("no caption is used", "the caption is used once, as it is", "the caption counts double"),
-                   "the caption is used once, as it is", "The formula is u + s (c - u): s = 1 gives c, s = 0 gives u, which ignores the caption.",
-                   {"guidance_scale": 0.0}),
-    learn.Question("Four codebooks of 256 at 50 Hz are …", ("1.6 kbit/s", "6.4 kbit/s", "51 kbit/s"), "1.6 kbit/s",
-                   "4 x 8 bits x 50 a second; a CD has 1,411 kbit/s."),
-)  # fmt: skip
+    learn.Question(
+        "Guidance at 1 means …",
+        ("no caption is used", "the caption is used once, as it is", "the caption counts double"),
+        "the caption is used once, as it is",
+        "The formula is u + s (c - u): s = 1 gives c, s = 0 gives u, which ignores the caption.",
+        {"guidance_scale": 0.0},
+    ),
+    learn.Question(
+        "Four codebooks of 256 at 50 Hz are …",
+        ("1.6 kbit/s", "6.4 kbit/s", "51 kbit/s"),
+        "1.6 kbit/s",
+        "4 x 8 bits x 50 a second; a CD has 1,411 kbit/s.",
+    ),
+)
 
 
 # --- codec --------------------------------------------------------------------------------------------------------
@@ -231,25 +294,72 @@ def codec_view(r: AudioResult) -> None:
     """Before and after, then the facts."""
     left, right = st.columns(2)
     with left:
-        show.player(r.extras["original"], r.sample_rate, f"o{r.request.digest()}", "the clip before the codec", tag="original", height=180)
+        show.player(
+            r.extras["original"],
+            r.sample_rate,
+            f"o{r.request.digest()}",
+            "the clip before the codec",
+            tag="original",
+            height=180,
+        )
         views.badge("real")
     with right:
-        show.player(r.waveform[:, 0], r.sample_rate, f"d{r.request.digest()}", "the clip decoded from its tokens", height=180)
+        show.player(
+            r.waveform[:, 0], r.sample_rate, f"d{r.request.digest()}", "the clip decoded from its tokens", height=180
+        )
         views.badge("now")
 
 
-def codec_lens(r: AudioResult) -> None:
-    """The token grid after the edit, and every number of codebooks to listen to."""
+def codec_inside(r: AudioResult) -> None:
+    """The token grid after the edit."""
+    st.markdown(
+        "Each column is 20 ms of sound. **Codebook 1** codes the gist, each further one what the ones before left over "
+        "(residual vector quantisation). Edit tokens in the rail and hear it at once."
+    )
     extras = r.extras
-    st.plotly_chart(show.token_grid(extras["edited"], extras["frame_rate"], extras["size"], "Tokens after the edit"), key="codec-grid")
-    st.markdown("**One codebook more at a time.** Each codes what the ones before left over.")
+    st.plotly_chart(
+        show.token_grid(extras["edited"], extras["frame_rate"], extras["size"], "Tokens after the edit"),
+        key="codec-grid",
+    )
+
+
+def codec_compare(r: AudioResult) -> None:
+    """Every number of codebooks to listen to, with figures."""
+    extras = r.extras
+    total = len(extras["reconstructions"])
     rows = []
     for n, wave in enumerate(extras["reconstructions"], 1):
-        st.caption(f"{n} of {len(extras['reconstructions'])} · {n * extras['kilobits'] / len(extras['edited']):.1f} kbit/s")
+        rate = n * extras["kilobits"] / len(extras["edited"])
+        st.caption(f"{n} of {total} codebooks · {rate:.1f} kbit/s")
         st.audio(wave, sample_rate=r.sample_rate)
-        rows.append({"codebooks": n, "kbit/s": round(n * extras["kilobits"] / len(extras["edited"]), 1),
-                     "mel distance": round(extras["mel_distances"][n - 1], 3)})  # fmt: skip
+        distance = round(extras["mel_distances"][n - 1], 3)
+        rows.append({"codebooks": n, "kbit/s": round(rate, 1), "mel distance": distance})
     views.table(rows)
+
+
+CODEC_FAILURES = (
+    learn.Failure(
+        "One codebook only",
+        "0.4 kbit/s: rhythm and pitch range survive, timbre does not.",
+        {"n_codebooks": 1},
+        {"n_codebooks": 4},
+        "Use all four",
+    ),
+    learn.Failure(
+        "The gist is lost",
+        "Muting codebook 1 leaves corrections to something that is no longer there.",
+        {"edit": "mute", "codebook": 1, "start": 0, "length": 200},
+        {"edit": "none"},
+        "Undo the edit",
+    ),
+    learn.Failure(
+        "Order matters",
+        "Scrambled frames keep every spectrum and lose every sound.",
+        {"edit": "scramble", "codebook": 0, "start": 0, "length": 200},
+        {"edit": "none"},
+        "Undo the edit",
+    ),
+)
 
 
 # --- speech -------------------------------------------------------------------------------------------------------
@@ -265,8 +375,52 @@ def speech_rail() -> SpeechRequest | None:
     return controls.build(SpeechRequest, **values)
 
 
-def speech_lens(r: AudioResult) -> None:
+def speech_inside(r: AudioResult) -> None:
     """When each phoneme sounds; when each sentence does."""
     st.plotly_chart(show.timeline(r.extras), key="timeline")
-    st.caption(f"First sound after {r.extras['first_sound']:.2f} s of work. One unit of the duration predictor is 25 ms.")
+    first = r.extras["first_sound"]
+    st.caption(f"First sound after {first:.2f} s of work. One unit of the duration predictor is 25 ms.")
     views.table([{"sentence": s, "from (s)": round(a, 2), "to (s)": round(b, 2)} for s, a, b in r.extras["sentences"]])
+
+
+def speech_compare(request: SpeechRequest) -> None:
+    """The same text at two to four paces."""
+    paces = (0.8, 1.0, 1.3, 1.7)
+
+    def column(i: int, base: Request) -> Request | None:
+        speed = controls.control(SpeechRequest, "speed", key=f"compare{i}_speed", default=paces[i])
+        return controls.build(SpeechRequest, **{**_fields(base), "speed": speed})
+
+    def row(r: Any) -> dict[str, Any]:
+        seconds = len(r.waveform) / r.sample_rate
+        return {
+            "speed": r.request.speed,
+            "seconds": round(seconds, 2),
+            "real-time factor": round(r.seconds / seconds, 2),
+        }
+
+    comparison.compare(request, column, _cell, key="voice", measures=row)
+
+
+def _cell(r: Any) -> None:
+    wave = dsp.match_loudness(r.waveform.mean(1))
+    show.player(wave, r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
+
+
+SPEECH_FAILURES = (
+    learn.Failure(
+        "Another language",
+        "It has English rules only: French comes out as English misread.",
+        {"text": "Il fait beau aujourd'hui, n'est-ce pas?"},
+        {"text": SPEECH_EXAMPLES[0]},
+        "English again",
+    ),
+    learn.Failure(
+        "Made-up words",
+        "Words outside its dictionary are guessed letter by letter by a small network.",
+        {"text": "The zqxwv of Llanfairpwllgwyngyll met Xochitl."},
+        {"text": SPEECH_EXAMPLES[0]},
+        "Known words",
+    ),
+    learn.Failure("Twice as fast", "Durations are halved; consonants run together.", {"speed": 2.0}, {"speed": 1.0}),
+)

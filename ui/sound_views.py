@@ -1,9 +1,10 @@
-"""How sound is shown: a player with waveform, spectrogram and a moving position; token grids; probabilities; timelines."""
+"""How sound is shown: a player with a moving position, token grids, probabilities, timelines."""
 
 from __future__ import annotations
 
 import base64
 import io
+import itertools
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,7 +17,8 @@ from core.runtime.jobs import Job
 from ui import result as views
 from ui import style
 
-HTML = """<div class="box"><img class="picture" alt=""><div class="cursor"></div></div><audio controls></audio>"""
+HTML = """<div class="box"><img class="picture" alt=""><div class="cursor"></div></div>
+<audio controls></audio>"""
 CSS = """
 .box {position: relative; cursor: pointer; line-height: 0;}
 .picture {width: 100%; height: var(--height, 230px); border-radius: 6px;}
@@ -26,7 +28,8 @@ audio {width: 100%; margin-top: 6px;}
 # The position is drawn on both pictures while the sound plays; a click on them seeks.
 JS = """
 export default function ({ parentElement, data }) {
-  const [audio, box, image, cursor] = ["audio", ".box", ".picture", ".cursor"].map((q) => parentElement.querySelector(q));
+  const find = (q) => parentElement.querySelector(q);
+  const [audio, box, image, cursor] = ["audio", ".box", ".picture", ".cursor"].map(find);
   if (audio.getAttribute("src") !== data.sound) audio.src = data.sound;
   image.src = data.picture; image.alt = data.alt; audio.setAttribute("aria-label", data.alt);
   image.style.setProperty("--height", data.height + "px");
@@ -59,13 +62,13 @@ def ramp(x: np.ndarray) -> np.ndarray:
 
 
 def mel_picture(wave: np.ndarray, rate: int, columns: int = 700) -> np.ndarray:
-    """Mono (samples,) -> (256, columns, 3) uint8: waveform above, 64-band log-mel spectrogram below (low notes at the bottom)."""
+    """Mono (samples,) -> (256, columns, 3) uint8: waveform above, log-mel spectrogram below, low at the bottom."""
     hop = max(64, len(wave) // columns)
     mel = dsp.log_mel(wave, 64, 1024, hop, rate)[::-1]  # (64, frames)
     picture = ramp((mel + 2.5) / 4.0).repeat(3, 0)  # (192, frames, 3)
     edges = np.linspace(0, len(wave), picture.shape[1] + 1).astype(int)
     top = np.full((64, picture.shape[1], 3), 24, np.uint8)
-    for i, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(edges)):
         piece = wave[a : max(b, a + 1)]
         low, high = (int(np.clip(32 - 31 * v, 0, 63)) for v in (piece.max(initial=0), piece.min(initial=0)))
         top[low : high + 1, i] = (204, 121, 167)
@@ -103,7 +106,12 @@ def result(r: AudioResult) -> None:
     wave, extras = r.waveform.mean(1), r.extras
     seconds = len(wave) / r.sample_rate
     words = getattr(r.request, "prompt", "") or getattr(r.request, "text", "") or "sound"
-    player(wave, r.sample_rate, r.request.digest() if not extras.get("recorded") else "recorded", f"{words[:80]} ({seconds:.1f} s)")
+    player(
+        wave,
+        r.sample_rate,
+        r.request.digest() if not extras.get("recorded") else "recorded",
+        f"{words[:80]} ({seconds:.1f} s)",
+    )
     facts = [f"{seconds:.2f} s", f"{r.sample_rate / 1000:g} kHz", f"{dsp.loudness(wave):.0f} dB"]
     if r.seconds:
         facts.append(f"real-time factor {r.seconds / seconds:.2f}")
@@ -116,21 +124,20 @@ def result(r: AudioResult) -> None:
         st.caption(f"The first {at:.1f} s are the clip it goes on from; it heard the last {to:.1f} s of them.")
     unknown = extras.get("unknown_words")
     if unknown:
-        known = "none of the words" if len(unknown) == len(r.request.prompt.split()) else "not these words"  # type: ignore[attr-defined]
-        st.caption(f"The model knows {known}: {', '.join(unknown)[:120]}.".replace("$", "\\$"))
+        st.caption(f"Words that the model never read, so they say nothing to it: {', '.join(unknown)[:120]}.")
 
 
 def running(job: Job) -> None:
     """While it runs: the tokens so far, and the finished part already plays."""
-    if isinstance(job.step.data, dict) and "grid" in job.step.data:
-        grid = job.step.data["grid"]
-        tokens = ramp(np.where(grid >= 256, 0, grid + 20) / 276.0).repeat(24, 0)
-        full = np.zeros((tokens.shape[0], max(tokens.shape[1], job.step.total + len(grid)), 3), np.uint8)
+    data = job.steps[-1].data if job.steps else {}
+    if "grid" in data:
+        grid, size = data["grid"], data["size"]
+        tokens = ramp(np.where(grid >= size, 0, 0.1 + 0.9 * grid / size)).repeat(24, 0)  # (24 K, columns, 3)
+        full = np.zeros((len(tokens), max(tokens.shape[1], job.step.total + len(grid)), 3), np.uint8)
         full[:, : tokens.shape[1]] = tokens
         st.image(full, width="stretch", alt="tokens so far, one row a codebook")
-    if job.preview is not None:
-        rate = 24_000 if job.request.model == "hibari" else 16_000
-        st.audio(np.asarray(job.preview), sample_rate=rate)
+    if data.get("sound") is not None:
+        st.audio(data["sound"], sample_rate=data["rate"])
 
 
 def token_grid(codes: np.ndarray, frame_rate: float, size: int, title: str, pad: bool = False) -> Any:
@@ -141,7 +148,9 @@ def token_grid(codes: np.ndarray, frame_rate: float, size: int, title: str, pad:
     names = [f"codebook {i + 1}" for i in range(len(codes))]
     x = np.arange(codes.shape[1]) / (1 if pad else frame_rate)
     figure = style.figure(height=220, title=title)
-    figure.add_trace(go.Heatmap(z=shown, x=x, y=names, colorscale=TOKENS, zmin=0, zmax=size - 1, colorbar={"title": "token"}))
+    figure.add_trace(
+        go.Heatmap(z=shown, x=x, y=names, colorscale=TOKENS, zmin=0, zmax=size - 1, colorbar={"title": "token"})
+    )
     figure.update_layout(xaxis_title="column" if pad else "time (s)", yaxis_autorange="reversed")
     return figure
 
@@ -179,7 +188,9 @@ def entropy(extras: dict[str, Any]) -> Any:
 
     figure = style.figure(height=240, title="Uncertainty of each choice")
     for k, row in enumerate(extras["entropy"]):
-        figure.add_trace(go.Scatter(x=np.arange(len(row)) / extras["frame_rate"], y=row, name=f"codebook {k + 1}", line_width=1.5))
+        figure.add_trace(
+            go.Scatter(x=np.arange(len(row)) / extras["frame_rate"], y=row, name=f"codebook {k + 1}", line_width=1.5)
+        )
     figure.update_layout(xaxis_title="time (s)", yaxis_title="entropy (bits)")
     return figure
 
@@ -192,10 +203,16 @@ def timeline(extras: dict[str, Any]) -> Any:
     figure = style.figure(height=190, title="Phonemes and how long each lasts", bargap=0, showlegend=False)
     figure.add_trace(
         go.Bar(
-            base=[a for _, a, _ in rows], x=[b - a for _, a, b in rows], y=[""] * len(rows), orientation="h", text=[p for p, _, _ in rows],
-            textposition="inside", insidetextanchor="middle", marker_color=[("#7A6FB0", "#CC79A7")[i % 2] for i in range(len(rows))],
+            base=[a for _, a, _ in rows],
+            x=[b - a for _, a, b in rows],
+            y=[""] * len(rows),
+            orientation="h",
+            text=[p for p, _, _ in rows],
+            textposition="inside",
+            insidetextanchor="middle",
+            marker_color=[("#7A6FB0", "#CC79A7")[i % 2] for i in range(len(rows))],
             hovertemplate="%{text}: %{x:.3f} s from %{base:.2f} s<extra></extra>",
-        )  # fmt: skip
+        )
     )
     figure.update_layout(xaxis_title="time (s)")
     return figure

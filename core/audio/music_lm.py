@@ -6,6 +6,7 @@ any MusicgenForConditionalGeneration: ours, or a full-size one from the hub or a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,9 @@ class MusicLM:
         """Prompt -> (states (1, words, D), the words, those that the tokenizer does not know)."""
         import torch
 
-        tokens = self.tokenizer(prompt.lower() if self.whole_words else prompt, return_tensors="pt")
+        if self.whole_words:
+            prompt = " ".join(re.findall(r"[^\W_]+|,", prompt.lower())) or ","
+        tokens = self.tokenizer(prompt, return_tensors="pt")
         states = self.model.text_encoder(input_ids=tokens.input_ids).last_hidden_state  # (1, W, E)
         if hasattr(self.model, "enc_to_dec_proj"):
             states = self.model.enc_to_dec_proj(states)
@@ -61,7 +64,7 @@ class MusicLM:
         unknown = []
         if self.whole_words:
             known = set(self.tokenizer.get_vocab())
-            unknown = [w for w in prompt.lower().split() if w not in known]
+            unknown = [w for w in prompt.split() if w not in known]
         return torch.as_tensor(states), words, unknown
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
