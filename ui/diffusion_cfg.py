@@ -247,7 +247,29 @@ def _trade_off_plot(results: Sequence[Any]) -> None:
         figure.add_trace(
             go.Scatter(x=[r["w"] for r in rows], y=values[:, 0], error_y=error, line_color=hue, name=title)
         )
+        if name == "right":
+            _stored(figure, results[0].request.model)
         column.plotly_chart(figure, key=f"trade_{name}")
+
+
+def _stored(figure: Any, model: str) -> None:
+    """The measured run of the card beside the live curve: many held-out prompts at w = 1 and at the default."""
+    import plotly.graph_objects as go
+
+    from core import catalog
+
+    quality = catalog.card(model).quality
+    points = [
+        (1.0, quality.get("attributes_right_guidance_1")),
+        (quality.get("guidance"), quality.get("attributes_right")),
+    ]
+    known = [(w, 100 * share) for w, share in points if isinstance(w, (int, float)) and isinstance(share, (int, float))]
+    if known:
+        x, y = zip(*known, strict=True)
+        name = f"stored: {quality.get('prompts', 'many')} held-out prompts"
+        figure.add_trace(
+            go.Scatter(x=x, y=y, name=name, mode="markers+lines", line={"dash": "dot", "color": style.OTHER})
+        )
 
 
 # --- Guiders ----------------------------------------------------------------------------------------------------------

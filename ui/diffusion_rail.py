@@ -9,6 +9,7 @@ import streamlit as st
 from core.diffusion.request import GUIDER_KINDS, DiffusionRequest
 from ui.controls import build, control
 from ui.picker import generators, pick
+from ui.result import restore_box
 from ui.stage import estimate
 
 # Prompts in the words the model learned; the pages open with the first.
@@ -70,6 +71,7 @@ def rail(most_steps: int = 200, **fixed: Any) -> DiffusionRequest | None:
         values["guidance_rescale"] = control(DiffusionRequest, "guidance_rescale", "Rescale φ")
         interval = st.slider("Guidance from step … to step … (share)", 0.0, 1.0, (0.0, 1.0), 0.05, key="interval")
         values["guidance_start"], values["guidance_stop"] = min(interval[0], 0.95), max(interval[1], 0.05)
+        restore_box(DiffusionRequest)
     request = build(DiffusionRequest, **{**values, **fixed})
     estimate(request)
     return request
