@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from core.chat.image_tokenizer import LEVELS, ImageTokenizer, Quantizer
 from core.chat.vocabulary import PICTURE, Vocabulary
 from training import chat_data, portraits
-from training.code_model import decoder, pad
+from training.code_model import decoder, pad, warm_start
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
@@ -163,6 +163,9 @@ def main() -> None:
     records = portraits.load("train", 64)[1][:PORTRAITS]
     words = chat_data.vocabulary()
     model = AnyToAny(words)
+    if warm_start(model.decoder, FOLDER, "any-to-any", words):
+        for table in model.digits:  # they are merged into the shipped embeddings
+            torch.nn.init.zeros_(table)
     run = Run("any-to-any", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.998, weight_decay=0.01)
     rng = np.random.default_rng(run.step)
     for _ in run:

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from core.chat import tasks
 from core.chat.vocabulary import END, PAD, START, Vocabulary
-from training.loop import Run, publish
+from training.loop import RUNS, Run, publish
 
 FOLDER = Path("assets/models/code-lm")
 
@@ -71,6 +71,18 @@ def pad(rows: list[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.
     return ids, weights
 
 
+def warm_start(model: Any, folder: Path, name: str, words: Vocabulary) -> bool:
+    """Start from the shipped weights when the run has no checkpoint and the vocabulary is still the same."""
+    from safetensors.torch import load_file
+
+    shipped = folder / "vocabulary.json"
+    if (RUNS / name / "last.pt").exists() or not shipped.exists() or Vocabulary.load(shipped).labels != words.labels:
+        return False
+    weights = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+    model.load_state_dict(weights, strict=False)  # the output layer is tied to the embeddings
+    return True
+
+
 def vocabulary(count: int = 6000) -> Vocabulary:
     """Every piece that occurs at least 8 times in `count` tasks."""
     from collections import Counter
@@ -100,6 +112,7 @@ def main() -> None:
     torch.manual_seed(0)
     words = vocabulary()
     model = decoder(words.size, width=128, layers=4, heads=4, context=256)
+    warm_start(model, FOLDER, "code-lm", words)
     run = Run("code-lm", model, options.minutes, lr=2.5e-3, batch=options.batch, ema=0.995, weight_decay=0.01)
     rng = np.random.default_rng(run.step + 2)
     for _ in run:

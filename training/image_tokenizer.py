@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
 from core.chat.image_tokenizer import ImageTokenizer
 from training import portraits
-from training.loop import Run, publish, to_tensor, to_uint8
+from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/image-tokenizer")
 NAMES = list(portraits.ATTRIBUTES)
@@ -58,13 +59,21 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--decoder-only", action="store_true", help="keep every picture's codes as they are")
     options = parser.parse_args()
     torch.manual_seed(0)
     images, records = portraits.load("train", 64)
     held, _ = portraits.load("heldout", 64)
     y = labels(records)
     model = WithHead().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run("image-tokenizer", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.995)
+    name = "image-tokenizer-decoder" if options.decoder_only else "image-tokenizer"
+    shipped = FOLDER / "model.safetensors"
+    if shipped.exists() and not (RUNS / name / "last.pt").exists():
+        weights = {key: value.float() for key, value in load_file(shipped).items()}
+        model.tokenizer.load_state_dict(weights)
+    if options.decoder_only:  # the codes stay what they are, and with them the any-to-any model
+        model.tokenizer.encoder.requires_grad_(False)
+    run = Run(name, model, options.minutes, lr=2e-3, batch=options.batch, ema=0.995)
     rng = np.random.default_rng(run.step)
     for _ in run:
         rows = rng.integers(0, len(images), options.batch)

@@ -126,7 +126,7 @@ def any_to_any(count: int) -> None:
     images, records = portraits.load("heldout", 64)
     rng = np.random.default_rng(0)
     order = rng.permutation(len(records))
-    seen = [(records[i], speaker.codes(images[i])) for i in order[: max(count, 40)]]
+    seen = [(records[i], speaker.codes(images[i])) for i in order[: max(count, 4)]]
 
     def close(value: Any) -> float:
         return round(float(value), 3)
@@ -153,7 +153,7 @@ def any_to_any(count: int) -> None:
         refused.append(speaker.say(turns).text == text_of(answer))
     # drawings: every attribute named
     drawn, wishes, survived = [], [], []
-    for i, (record, _) in enumerate(seen[: max(40, count // 2)]):
+    for i, (record, _) in enumerate(seen[: max(4, count // 2)]):
         wish = chat_data.pick(chat_data.DRAW, rng, held=True).format(chat_data.description(record))
         result = speaker.say([("user", wish, b"")], seed=i)
         if result.extras["codes"]:
@@ -170,7 +170,7 @@ def any_to_any(count: int) -> None:
     # edits: the named attribute changes, the others stay
     from training.any_to_any import edit_pairs, render_pairs
 
-    pairs = edit_pairs(max(40, count // 2), seed=11, held=True)
+    pairs = edit_pairs(max(4, count // 2), seed=11, held=True)
     before, _ = render_pairs(pairs)
     after, named, kept = [], [], []
     for i, (name, value, *_) in enumerate(pairs):
@@ -182,7 +182,7 @@ def any_to_any(count: int) -> None:
             kept.append({k: v for k, v in pairs[i][2].items() if k in portraits.ATTRIBUTES and k != name})
     done = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, named, strict=True)]
     stayed = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, kept, strict=True)]
-    asked_for = max(40, count // 2)
+    asked_for = max(4, count // 2)
     quality = {
         "questions_right": close(np.mean([m for marks in right.values() for m in marks])),
         "drawings_follow_words": close(follow["mean"]),

@@ -252,7 +252,7 @@ def _branches(index: int) -> None:
 
 
 def _live(waiting: Pending) -> None:
-    @st.fragment(run_every=0.35)
+    @st.fragment(run_every=0.6)
     def live() -> None:
         job = waiting.job
         if not job.active:

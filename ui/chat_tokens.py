@@ -47,7 +47,7 @@ def draw() -> None:
         )
         return
     names = {i: plain(f"turn {i + 1}: {talk().turns[i].text[:50] or 'a picture'}") for i in ours}
-    index = st.selectbox("Answer", ours[::-1], key="_tokens_turn", format_func=names.get)
+    index = st.selectbox("Answer", ours[::-1], key="_tokens_turn", format_func=names.__getitem__)
     index = index if index in ours else ours[-1]
     extras, words = kept[index], words_of("any-to-any")
     tokens = extras["tokens"]
