@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.errors import DuplicateWidgetID
 
 from core import catalog, provenance
 from core.audio import analysis, dsp, upload
@@ -23,7 +24,7 @@ from ui.page import guard
 
 KINDS = ("wav", "flac", "ogg", "mp3", "m4a")
 SPEECH_EXAMPLES = (
-    SpeechRequest.__dataclass_fields__["text"].default,
+    str(SpeechRequest.__dataclass_fields__["text"].default),
     "Dr. Lee paid $12.50 on 3 May 2024. Was it worth it? Visit example.com to find out!",
     "She sells sea shells by the sea shore, and the shells she sells are surely sea shells.",
 )
@@ -404,7 +405,10 @@ def speech_compare(request: SpeechRequest) -> None:
 
 def _cell(r: Any) -> None:
     wave = dsp.match_loudness(r.waveform.mean(1))
-    show.player(wave, r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
+    try:
+        show.player(wave, r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
+    except DuplicateWidgetID:
+        st.caption("The same settings, so the same sound, as in another column.")
 
 
 SPEECH_FAILURES = (

@@ -55,8 +55,10 @@ class Codec:
             codes = self.model.quantizer.encode(self.model.encoder(torch.from_numpy(x)[None]))  # (K, 1, T)
         return codes[:, 0].numpy()
 
-    def decode(self, codes: np.ndarray, n_codebooks: int | None = None) -> np.ndarray:
-        """(K, T) codes -> (T * hop,) float32. `n_codebooks`: only the first n; a code of -1 is muted (adds nothing)."""
+    def decode(self, codes: np.ndarray, n_codebooks: int | None = None, scale: bool = False) -> np.ndarray:
+        """(K, T) codes -> (T * hop,) float32. `n_codebooks`: only the first n; a code of -1 is muted (adds nothing).
+
+        What passes 1 is cut off, or with `scale` the whole sound is made softer, so that nothing is."""
         import torch
 
         with torch.inference_mode():
@@ -66,6 +68,8 @@ class Codec:
                 latent = latent + layer.decode(row.clamp_min(0)[None]) * (row >= 0)
             x = self.model.decoder(latent)[0].numpy()  # (C, columns)
         wave = dsp.vocode(x) if self.spectral else x[0]
+        if scale:
+            wave = wave * min(1.0, 0.98 / max(1e-6, float(np.abs(wave).max())))
         return np.clip(wave, -1, 1)[: codes.shape[1] * self.hop]
 
 

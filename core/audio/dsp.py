@@ -136,5 +136,4 @@ def vocode(features: np.ndarray, iterations: int = 24, seed: int = 0) -> np.ndar
         fast = consistent + 0.9 * (consistent - last)
         last = consistent
         phase = fast / np.maximum(np.abs(fast), 1e-8)
-    wave = synthesis(magnitude * phase)[CODEC_FFT // 2 : CODEC_FFT // 2 + t * CODEC_HOP]
-    return np.clip(wave, -1, 1)
+    return synthesis(magnitude * phase)[CODEC_FFT // 2 : CODEC_FFT // 2 + t * CODEC_HOP]  # may pass 1

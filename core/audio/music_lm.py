@@ -70,7 +70,7 @@ class MusicLM:
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """(K, T) -> (samples, channels) float32."""
         rows = [codes[c :: self.channels] for c in range(self.channels)]
-        return np.stack([self.codec.decode(r) for r in rows], 1)
+        return np.stack([self.codec.decode(r, scale=True) for r in rows], 1)
 
     def encode(self, wave: np.ndarray) -> np.ndarray:
         """(samples,) mono -> (K, T); a stereo model hears it on both sides."""
@@ -91,7 +91,7 @@ def read_checkpoint(where: str, local: bool, ours: bool) -> MusicLM:
     from transformers import AutoTokenizer, MusicgenConfig, MusicgenForConditionalGeneration
 
     try:
-        config = MusicgenConfig.from_pretrained(where, local_files_only=local)
+        config: Any = MusicgenConfig.from_pretrained(where, local_files_only=local)
         kind = "eager" if config.decoder.hidden_size <= 256 else "sdpa"
         model = MusicgenForConditionalGeneration.from_pretrained(
             where, dtype=torch.float32, attn_implementation=kind, local_files_only=local, use_safetensors=True

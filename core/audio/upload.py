@@ -71,7 +71,7 @@ def _av(data: bytes, max_seconds: float) -> tuple[np.ndarray, int, float]:
             if not file.streams.audio:
                 raise BadRequest("The file holds no sound; choose a WAV, FLAC, OGG, MP3 or M4A file.")
             resampler = av.AudioResampler(format="flt", layout="mono")
-            for frame in file.decode(file.streams.audio[0]):
+            for frame in file.decode(file.streams.audio[0]):  # type: ignore[union-attr]
                 rate = frame.sample_rate
                 for mono in resampler.resample(frame):
                     parts.append(mono.to_ndarray().reshape(-1))
