@@ -56,6 +56,7 @@ if request is not None:
     lenses(
         {
             "Inside": lambda: lens.inside(request, result),
+            "Motion": lambda: lens.moving(request),
             "Walk": lambda: lens.walk(request),
             "Mix": lambda: lens.mix(request),
             "Project": lambda: lens.project(request),

@@ -114,8 +114,8 @@ def mix(base: SampleRequest) -> None:
     with right:
         model = styled_model("mix_model", base.model)
         column_seed = control(MixRequest, "column_seed", "Seed of the top row")
-        st.session_state.setdefault("_known_keys", set()).add("layers")
-        first, last = st.slider("Layers taken from the top row", 0, 8, (0, 3), key="layers", bind="query-params")
+        st.session_state.setdefault("_known_keys", set()).add("mix_layers")
+        first, last = st.slider("Layers taken from the top row", 0, 8, (0, 3), key="mix_layers", bind="query-params")
         rows = control(MixRequest, "rows", key="mix_rows")
         columns = control(MixRequest, "columns", key="mix_columns")
     if model is None:
@@ -177,26 +177,30 @@ def portrait(index: int = 3) -> bytes:
 
 
 def inside(base: SampleRequest, result: Any) -> None:
-    """Scores of D, snapshots of training, growth, sticking textures."""
+    """Scores of D, snapshots of training."""
     st.markdown(f"**{base.model}**: {PARTS.get(base.model, '')}.")
     if result is not None and result.extras.get("scores") is not None:
         st.markdown("#### What the discriminator says")
         views.scored(result)
     snapshots(base.model)
+
+
+def moving(base: SampleRequest) -> None:
+    """ProGAN's growth; textures that stick to the screen or move along."""
     here = {card.id for card in present()}
     if "progan" in here:
         st.markdown("#### ProGAN grows")
         growth = build(GrowthRequest, seed=base.seed)
         stage(growth, views.clip, key="growth", auto=False, preview=views.preview, details=False)
-    moving = tuple(m for m in ("stylegan2", "stylegan3") if m in here)
-    if moving:
+    movers = tuple(m for m in ("stylegan2", "stylegan3") if m in here)
+    if movers:
         st.markdown("#### Do details stick to the screen?")
         left, right = st.columns(2)
         with left:
             motion = control(MoveRequest, "motion")
         with right:
             amount = control(MoveRequest, "amount")
-        for model in moving:
+        for model in movers:
             request = build(MoveRequest, model=model, seed=base.seed, motion=motion, amount=amount)
             stage(request, views.sticking, key=f"move-{model}", auto=False, preview=views.preview, details=False)
 
@@ -368,7 +372,7 @@ def learn() -> None:
     )
     st.latex(r"w'_{ijk} = \frac{s_i\, w_{ijk}}{\sqrt{\sum_{i,k} (s_i w_{ijk})^2 + \epsilon}}")
     st.markdown(
-        "**Try**: *Walk* in z and in w with the same seed; *Directions* in the rail: glasses; *Inside*: does the hair "
+        "**Try**: *Walk* in z and in w with the same seed; *Directions* in the rail: glasses; *Motion*: does the hair "
         "of StyleGAN2 move with the head?"
     )
     teach.predict(QUESTIONS)
