@@ -35,9 +35,9 @@ def filled(text: str) -> str:
     results = re.sub(r"^# .*\n+", "", results).replace("\n## ", "\n### ").strip()
     results = "### " + results[3:] if results.startswith("## ") else results
     for name, body in (("cards", cards_table()), ("benchmarks", results)):
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", lambda m, b=body: f"{m[1]}{b}\n{m[2]}", text, flags=re.S
-        )
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(start, 1)
+        text = f"{before}{start}{body}\n{end}{rest.split(end, 1)[1]}"
     return text
 
 

@@ -1,8 +1,8 @@
 """Two attribute classifiers of the portraits, of different design.
 
-    python -m training.classifier b --minutes 5     # attributes-b: convolutions, the yardstick
-    python -m training.classifier a --minutes 3     # attributes-a: MLP-Mixer, for losses
-    python -m training.classifier b --measure       # accuracy on the held-out combinations, as in the card
+python -m training.classifier b --minutes 5     # attributes-b: convolutions, the yardstick
+python -m training.classifier a --minutes 3     # attributes-a: MLP-Mixer, for losses
+python -m training.classifier b --measure       # accuracy on the held-out combinations, as in the card
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def train(name: str, minutes: float) -> None:
     folder = MODELS / f"attributes-{name}"
     if (folder / "model.safetensors").is_file():  # a checkpoint of this run, when there is one, goes before it
         model.load_state_dict(load_folder(folder).state_dict())
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wanted = targets(records, portraits.ATTRIBUTES)
     run = Run(f"attributes-{name}", model, minutes, design["lr"], batch=64, ema=0.995, weight_decay=0.02)
     for _ in run:
@@ -92,21 +92,21 @@ def publish(name: str, run: Run) -> None:
     later = " after a first stretch of 5 without the fine 16x16 path" if name == "b" else ""
     (folder / "README.md").write_text(f"""---
 id: attributes-{name}
-title: {design['title']}
+title: {design["title"]}
 role: metric
 family: classifier
 modality: image
-year: {2015 if name == 'b' else 2021}
-paper: {'https://arxiv.org/abs/1512.03385' if name == 'b' else 'https://arxiv.org/abs/2105.01601'}
+year: {2015 if name == "b" else 2021}
+paper: {"https://arxiv.org/abs/1512.03385" if name == "b" else "https://arxiv.org/abs/2105.01601"}
 source: embedded
 licence: MIT
 data: DiceBear portraits (CC0, CC BY 4.0 and avataaars' free licence, see NOTICE.md)
 recipe: python -m training.classifier {name} --minutes {run.minutes:g}
 steps: {run.step}
 parameters: {parameters}
-bytes: {(folder / 'model.safetensors').stat().st_size}
+bytes: {(folder / "model.safetensors").stat().st_size}
 memory_mb: 5
-quality: {{{', '.join(f'{k}: {v}' for k, v in scores.items())}}}
+quality: {{{", ".join(f"{k}: {v}" for k, v in scores.items())}}}
 measured: python -m training.classifier {name} --measure
 ---
 Reads style, hair cut, hair colour, skin colour, background, glasses, beard and mouth from a portrait of 64 px.

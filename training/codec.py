@@ -49,7 +49,7 @@ def build() -> EncodecModel:
 
 
 @torch.no_grad()
-def linear_start(model: EncodecModel, mels: np.ndarray) -> None:
+def linear_start(model: Any, mels: np.ndarray) -> None:
     """Set the layers so that encoder and decoder are the first 32 principal components of two frames and their inverse.
 
     mels: (N, 80, T). Activations are kept above 0, where ELU is the identity, by biases that the next layer takes off.
@@ -105,7 +105,7 @@ def linear_start(model: EncodecModel, mels: np.ndarray) -> None:
 class Quantiser:
     """Trains the stock codebooks (buffers of the model) by running means; see van den Oord et al., 1711.00937, A.1."""
 
-    def __init__(self, model: EncodecModel, generator: torch.Generator, decay: float = 0.98):
+    def __init__(self, model: Any, generator: torch.Generator, decay: float = 0.98):
         self.books: list[Any] = [layer.codebook for layer in model.quantizer.layers]
         self.generator, self.decay = generator, decay
 
@@ -159,7 +159,7 @@ def features() -> list[np.ndarray]:
     path, counts = Path("runs/data/mels.npz"), {"music": 400, "effects": 240, "speech": 160}
     if not path.exists():
         chosen = {n: load(n, split="train")[0][:count] for n, count in counts.items()}
-        np.savez(path, **{n: np.stack([codec_features(w).astype(np.float16) for w in c]) for n, c in chosen.items()})
+        np.savez(path, **{n: np.stack([codec_features(w).astype(np.float16) for w in c]) for n, c in chosen.items()})  # type: ignore[arg-type]
     stored = np.load(path)
     return [stored[n] for n in counts]
 
@@ -175,7 +175,7 @@ def crops(sets: list[np.ndarray], rng: np.random.Generator, batch: int, frames: 
     return torch.from_numpy(out)
 
 
-def sheet(model: EncodecModel, mels: torch.Tensor) -> np.ndarray:
+def sheet(model: Any, mels: torch.Tensor) -> np.ndarray:
     """(2 N, 80, frames, 3) uint8: each held-out log-mel and its reconstruction."""
     with torch.no_grad():
         back = model.decoder(model.quantizer.decode(model.quantizer.encode(model.encoder(mels))))
@@ -195,7 +195,7 @@ def main() -> None:
     sets = features()
     held = [codec_features(w) for n in ("music", "effects", "speech") for w in load(n, split="heldout")[0][:2]]
     shown = torch.from_numpy(np.stack(held))
-    model = build()
+    model: Any = build()
     resumed, shipped = Path("runs/codec/last.pt").exists(), (FOLDER / "model.safetensors").exists()
     if shipped and not resumed:
         model = EncodecModel.from_pretrained(FOLDER, dtype=torch.float32)  # warm start

@@ -56,7 +56,7 @@ def opus(wave: np.ndarray, bits: int) -> np.ndarray:
         file.mux([*stream.encode(frame), *stream.encode(None)])  # type: ignore[attr-defined]
     with av.open(io.BytesIO(out.getvalue())) as file:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
-        parts = [r.to_ndarray().reshape(-1) for f in file.decode(audio=0) for r in resampler.resample(f)]
+        parts = [r.to_ndarray().reshape(-1) for f in file.decode(audio=0) for r in resampler.resample(f)]  # type: ignore[union-attr]
         parts += [r.to_ndarray().reshape(-1) for r in resampler.resample(None)]
     back = np.concatenate(parts)
     shift = int(np.argmax(np.correlate(back[:20_000], wave[:16_000], "valid"))) if len(back) > 20_000 else 0

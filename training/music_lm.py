@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def tokenizer_for(captions: list[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
 
 
-def build(words: int, codec: EncodecModel, width: int = 96, layers: int = 3) -> MusicgenForConditionalGeneration:
+def build(words: int, codec: Any, width: int = 96, layers: int = 3) -> MusicgenForConditionalGeneration:
     """A fresh network around a trained codec."""
     size, k = codec.config.codebook_size, int(codec.config.num_quantizers)
     config = MusicgenConfig(
@@ -80,7 +81,7 @@ def build(words: int, codec: EncodecModel, width: int = 96, layers: int = 3) -> 
 
 
 @torch.no_grad()
-def codebook_start(model: MusicgenForConditionalGeneration) -> None:
+def codebook_start(model: Any) -> None:
     """Embeddings and heads start as one random projection of the codec's own code vectors: tokens that sound alike lie
     close together, and the first guess for the next token is the one before it."""
     decoder = model.decoder
@@ -94,7 +95,7 @@ def codebook_start(model: MusicgenForConditionalGeneration) -> None:
         decoder.lm_heads[k].weight.copy_(0.08 * rows)
 
 
-def tokens(codec: EncodecModel) -> tuple[np.ndarray, list[dict], np.ndarray, list[dict]]:
+def tokens(codec: Any) -> tuple[np.ndarray, list[dict], np.ndarray, list[dict]]:
     """Codes (N, K, 200) int64 and records of the training and the held-out split: the clips whose log-mels the codec
     learned on (music and effects), cached by the codec's weights."""
     stamp = str((CODEC / "model.safetensors").stat().st_mtime_ns)
@@ -117,7 +118,7 @@ def tokens(codec: EncodecModel) -> tuple[np.ndarray, list[dict], np.ndarray, lis
 
 
 def loss_of(
-    model: MusicgenForConditionalGeneration,
+    model: Any,
     grids: torch.Tensor,
     ids: torch.Tensor,
     mask: torch.Tensor,
@@ -132,17 +133,18 @@ def loss_of(
         grids[:, :, :-1].reshape(b * k, -1), encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
     )
     target = grids[:, :, 1:].reshape(b * k, length - 1)
+    padded: Any = target == pad
     each = F.cross_entropy(
-        out.logits.transpose(1, 2), target.masked_fill(target == pad, -100), ignore_index=-100, reduction="none"
+        out.logits.transpose(1, 2), target.masked_fill(padded, -100), ignore_index=-100, reduction="none"
     )
-    return each.view(b, k, -1).sum((0, 2)) / (target != pad).view(b, k, -1).sum((0, 2))
+    return each.view(b, k, -1).sum((0, 2)) / (~padded).view(b, k, -1).sum((0, 2))
 
 
 def batch_of(
     codes: np.ndarray,
     records: list[dict],
     pick: np.ndarray,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: Any,
     rng: np.random.Generator,
 ):
     """(grids (B, K, L), ids (B, W), mask (B, W)) with one caption a clip drawn by `rng`."""
@@ -153,13 +155,14 @@ def batch_of(
     return torch.from_numpy(grids), words.input_ids, words.attention_mask
 
 
-def sheet(model: MusicgenForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+def sheet(model: Any, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     """(4, 64, frames, 3) uint8: log-mels of four generated clips."""
     from core.audio.music_lm import EXAMPLES, GenerateRequest, MusicLM, generate
     from core.pipeline import Control
 
     lm, tiles = MusicLM(model, tokenizer), []
     for i, prompt in enumerate(EXAMPLES[::2]):
+        result: Any
         *_, result = generate(GenerateRequest(prompt=prompt, seconds=2.0, seed=i, inspect=False), Control(), lm)
         picture = np.clip((log_mel(result.waveform[:, 0])[::-1] + 2.5) / 4 * 255, 0, 255).astype(np.uint8)
         tiles.append(np.repeat(picture[:, :, None], 3, 2))
@@ -187,7 +190,7 @@ def main() -> None:
     codec = EncodecModel.from_pretrained(CODEC, dtype=torch.float32)
     codes, records, held_codes, held_records = tokens(codec)
     tokenizer = tokenizer_for([c for r in records + held_records for c in r["captions"]])
-    model = build(len(tokenizer), codec)
+    model: Any = build(len(tokenizer), codec)
     if (FOLDER / "model.safetensors").exists() and not Path("runs/music-lm/last.pt").exists():
         model = MusicgenForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
         model.audio_encoder.requires_grad_(False)

@@ -33,7 +33,7 @@ def control(
     (`wide`: an area), flags a switch. `key` (default: the field's name) is also the name in the URL. A value in the URL
     that does not fit is replaced by the default, with a sentence.
     """
-    spec = cls.__dataclass_fields__[name]
+    spec: Any = cls.__dataclass_fields__[name]
     meta = spec.metadata
     key = key or name
     label = label or name.replace("_", " ").capitalize()

@@ -11,6 +11,7 @@ import streamlit as st
 
 from core import catalog
 from core.catalog import Card
+from core.result import ImageResult
 from core.runtime import devices, memory, models
 from core.runtime.jobs import queue
 from ui import style
@@ -119,7 +120,7 @@ def samples() -> None:
     jobs = []
     for card in shown:
         with guard():
-            cls = card.request_class()
+            cls: Any = card.request_class()
             fields = cls.__dataclass_fields__
             settings: dict[str, Any] = {"model": card.id}
             if "count" in fields:
@@ -131,7 +132,7 @@ def samples() -> None:
     def strip() -> None:
         for area, (card, job) in zip(st.columns(len(jobs)), jobs, strict=True):
             with area:
-                if job.result is not None:
+                if isinstance(job.result, ImageResult):
                     picture(job.result.images[:1], f"sample of {card.title}")
                 elif job.error:
                     st.caption(job.error)
@@ -208,7 +209,7 @@ def _open_clicked(event: Any, items: list[Any]) -> None:
     chosen = event.selection.point_indices if event else []
     if chosen and chosen[0] < len(items):
         card = items[chosen[0]][-1]
-        st.switch_page(place(card), query_params={"model": card.id})
+        st.switch_page(place(card) or "Home.py", query_params={"model": card.id})
 
 
 def families() -> None:
@@ -231,7 +232,7 @@ def families() -> None:
         st.markdown(f"**{style.FAMILY_NAMES[family]}** · {sentence}")
         with st.container(horizontal=True):
             for card in members:
-                st.page_link(place(card), label=card.title, query_params={"model": card.id})
+                st.page_link(place(card) or "Home.py", label=card.title, query_params={"model": card.id})
 
 
 def timeline() -> None:

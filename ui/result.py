@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -119,7 +120,7 @@ def downloads(result: Result, key: str) -> None:
     for label, end in kinds:
         st.download_button(
             label,
-            lambda end=end: provenance.encode(result, end),
+            partial(provenance.encode, result, end),
             f"{name}{end}",
             key=f"_{key}_{end}",
             icon=":material/download:",

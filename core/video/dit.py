@@ -248,7 +248,7 @@ class VideoDiT(nn.Module):
                 nn.init.zeros_(parameter)
         with torch.no_grad():
             for block in self.blocks:
-                block.shift[[2, 5]] = 0.5  # gates start half open, so that few steps are enough
+                block.shift[[2, 5]] = 0.5  # type: ignore[operator]  # gates start half open, so that few steps are enough
 
     def patches(self, latents: Tensor, p: int) -> Tensor:
         """(B, T, C, g, g) to (B, T / p * n * n, p * C * q * q), for patches of p frames and q x q latents."""
