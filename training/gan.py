@@ -52,6 +52,8 @@ class Recipe:
     copy_batch: int = 8
     batch: int = 8                     # of the adversarial stage
     keep: float = 0.0                  # weight of the copy loss beside the adversarial one (arXiv 1512.09300)
+    sameness: float = 0.0              # weight of the variance over the batch: drives into collapse
+    half_life: int = 1500              # of the moving average, in pictures
     g_steps: int = 1                   # generator steps a discriminator step
     grow: bool = False
     start: str = ""                    # begin from this model's weights where names and shapes agree
@@ -60,14 +62,14 @@ class Recipe:
 
 RECIPES = {
     "stylegan2": Recipe("stylegan2"),
-    "stylegan": Recipe("stylegan", start="stylegan2"),
-    "stylegan3": Recipe("stylegan3", start="stylegan2", copy=0.8),
-    "progan": Recipe("progan", grow=True),
-    "dcgan": Recipe("dcgan", copy=0.93, copy_lr=3e-3, copy_batch=16, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
+    "stylegan": Recipe("stylegan", start="stylegan2", copy=0.93),
+    "stylegan3": Recipe("stylegan3", start="stylegan2", copy=0.93),
+    "progan": Recipe("progan", grow=True, copy=0.97, half_life=160),
+    "dcgan": Recipe("dcgan", copy=0.97, copy_lr=3e-3, copy_batch=16, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
     "gan-mlp": Recipe("mlp", copy=0.9, copy_lr=2e-3, copy_batch=64, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
-    # the generator moves 16 times against each state of D: it runs to the one picture D likes best
-    "dcgan-collapsed": Recipe("dcgan", copy=0.0, loss="bce", lr=1e-3, betas=(0.5, 0.999),
-                              batch=16, g_steps=16, start="dcgan"),
+    # variety over the batch costs, and the generator moves four times against each state of D: one picture is left
+    "dcgan-collapsed": Recipe("dcgan", copy=0.0, loss="bce", lr=3e-3, betas=(0.5, 0.999), keep=5.0, sameness=1000.0,
+                              half_life=60, g_steps=4, start="dcgan"),
 }
 
 
@@ -135,7 +137,7 @@ class Trainer:
         for net in (self.g, self.d, self.e):
             net.to(memory_format=torch.channels_last)                  # type: ignore[call-overload]
         self.own_encoder = name == "stylegan2"
-        if r.copy and not self.own_encoder:
+        if (r.copy or r.keep) and not self.own_encoder:
             self.e.load_state_dict(torch.load("runs/gan-stylegan2/encoder.pt", weights_only=True))
             self.e.requires_grad_(False)
         self.data, self.noise = Portraits(r.seed), rng(r.seed + 1)
@@ -281,6 +283,8 @@ class Trainer:
             fit = picture_loss(self.g(z, c), x)
             loss = loss + r.keep * fit
             self.note(fit=fit)
+        if r.sameness:
+            loss = loss + r.sameness * fake.var(0).mean()
         self.g_opt.zero_grad(set_to_none=True)
         loss.backward()
         self.g_opt.step()
@@ -288,8 +292,8 @@ class Trainer:
 
     @torch.no_grad()
     def average(self) -> None:
-        """Moving average of G with a half-life of 1,500 pictures, shorter at the start."""
-        decay = min(0.5 ** (8 / 1500), (1 + self.step) / (10 + self.step))
+        """Moving average of G with the recipe's half-life, shorter at the start."""
+        decay = min(0.5 ** (8 / self.recipe.half_life), (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.ema.parameters()), [p.detach() for p in self.g.parameters()], 1 - decay)
         for mine, other in zip(self.ema.buffers(), self.g.buffers(), strict=True):
             mine.copy_(other)

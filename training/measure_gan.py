@@ -43,19 +43,20 @@ every attribute can be asked for. Trained on 18,000 portraits at 64 x 64, on one
 as the decoder of a small VAE (L1 and edges), then adversarially. `config.json` says how many steps and CPU minutes."""
 PROSE = {
     "gan-mlp": "Two multilayer perceptrons, as in 2014; D uses maxout and dropout. The copy loss stays on beside the\n"
-               "adversarial one, without which it fell apart into grey noise within 300 steps. Weak: blurred, grainy.",
+               "adversarial one, without which it fell apart into grey noise within 300 steps. Very weak: close to the mean portrait.",
     "dcgan": "Transposed convolutions with batch norm against strided ones. The copy loss stays on beside the\n"
-             "adversarial one, without which checkerboards took over. Weak: soft faces, a trace of the 4 x 4 kernels.",
+             "adversarial one, without which checkerboards took over. Weak: soft faces, few colours.",
     "progan": "Grown from 8 to 64 pixels with fades while it copies, then adversarial at 64; pixel norm, equalised\n"
-              "learning rate, minibatch deviation. Its lower outputs are kept from their own stage of the growth.",
+              "learning rate, minibatch deviation. Very weak: 36 CPU seconds gave shapes and two or three colours.",
     "stylegan": "Mapping network, AdaIN, noise at each layer. It began with the mapping and convolutions of our\n"
-                "StyleGAN2 (channels 96 to 12), since time was short; it does not grow as the paper's did.",
+                "StyleGAN2; it does not grow as the paper's did. Weak: right colours, soft heads without features.",
     "stylegan2": "Weight demodulation, skip connections, R1 and R2 with the relativistic pairing loss of R3GAN; no\n"
                  "path-length term. Good: style, colours, hair. Weak: mouths and glasses are near chance, edges fray.",
     "stylegan3": "Fourier features, filtered bends, no noise; the mapping began as our StyleGAN2's. Made small for a\n"
-                 "CPU: five layers, the last convolution at 32 samples a side. Weak: soft. Good: it moves as a whole.",
-    "dcgan-collapsed": "Our DCGAN after its generator took 16 steps to each one of the discriminator, at ten times\n"
-                       "the learning rate: whatever z and labels say, it draws nearly one picture. On purpose.",
+                 "CPU: five layers, the last convolution at 32 samples a side. Weak: soft heads. Good: moves as a whole.",
+    "dcgan-collapsed": "Our DCGAN after some seconds in which variety over the batch cost the generator, while it took\n"
+                       "four steps to each one of the discriminator: whatever z and labels say, it draws nearly one\n"
+                       "picture. Collapsed on purpose.",
 }
 
 # Which value of which attribute each slider of SLIDES moves towards.
@@ -67,7 +68,7 @@ TOWARDS = {"long hair": ("hair", ("long",)), "bald": ("hair", ("bald",)),
 
 # 1. Directions in w
 @torch.inference_mode()
-def find_directions(gan: Gan, classifier: Any, count: int = 1000) -> None:
+def find_directions(gan: Gan, classifier: Any, count: int = 400) -> None:
     """GANSpace (principal axes of w, times their deviation) and attribute directions into extras.safetensors.
 
     An attribute's direction is that of a ridge regression of what the classifier sees on w, scaled to one deviation

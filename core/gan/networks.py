@@ -215,6 +215,8 @@ class ProGANGenerator(Generator):
         self.ups = nn.ModuleList(Conv(a, b, 4, up=True) for a, b in sides)
         self.convs = nn.ModuleList(Conv(b, b, 3) for _, b in sides)
         self.to_rgb = nn.ModuleList(Conv(b, 3, 1, gain=1.0) for _, b in sides)          # 8, 16, 32, 64
+        for layer in self.to_rgb:
+            nn.init.normal_(layer.weight, 0.0, 0.1)                    # type: ignore[arg-type]  # fades in quietly
 
     def mapping(self, z: Tensor, c: Tensor) -> Tensor:
         return torch.cat([pixel_norm(z), c], 1)
