@@ -36,6 +36,13 @@ class Entry:
 # One line a model, in the order in which pickers show them.
 MODELS: list[Entry] = [
     Entry("latent-diffusion", "core.diffusion.load:load", "core.diffusion.request:DiffusionRequest"),
+    Entry("stylegan2", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("stylegan3", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("stylegan", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("progan", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("dcgan", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("gan-mlp", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("dcgan-collapsed", "core.gan.load:load", "core.gan.request:SampleRequest"),
     Entry("vae", "core.vae.network:load", "core.vae.request:VAERequest"),
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),

@@ -141,7 +141,7 @@ def write_card(gan: Gan, quality: dict[str, float], count: int) -> None:
         "id": gan.id, **CARDS[gan.id], "role": "generator", "family": "gan", "modality": "image",
         "source": "embedded", "licence": "MIT", "data": "DiceBear portraits (CC0 and CC BY 4.0, see NOTICE.md)",
         "recipe": f"python -m training.gan {gan.id} --minutes {info['cpu_minutes']:.1f}", "steps": info["steps"],
-        "parameters": parameters, "bytes": size, "memory_mb": 20, "quality": "{" + figures + "}",
+        "parameters": parameters, "bytes": size, "memory_mb": 35, "quality": "{" + figures + "}",
         "measured": f"python -m training.measure_gan {gan.id} --count {count}"}
     path = folder / "README.md"
     old = path.read_text() if path.exists() else ""
