@@ -14,6 +14,7 @@ from ui.compare import compare
 from ui.controls import build, control
 from ui.gan_views import preview, sheet
 from ui.page import Scene
+from ui.picker import generators
 from ui.stage import stage
 
 TOUR = [
@@ -21,6 +22,17 @@ TOUR = [
     Scene("Two numbers: the whole world of the model on one map.", {"model": "vae-2d", "lens": "Map"}),
     Scene("From one face to another without a seam.", {"model": "vae", "lens": "Walk"}),
 ]
+
+
+def models() -> list[str]:
+    """The VAEs that are here, the two-dimensional one last."""
+    return [card.id for card in generators("image", "vae")]
+
+
+def failures() -> None:
+    """The failure gallery, without what needs a model that is not here."""
+    here = models()
+    teach.failures([f for f in FAILURES if f.broken.get("model", here[0]) in here])
 
 
 def samples(result: Any) -> None:
@@ -41,8 +53,9 @@ def latent_map(base: VAERequest) -> None:
         reach = control(VAERequest, "reach")
         side = st.slider("Pictures a side", 3, 15, 9, key="side", bind="query-params")
         st.session_state["_known_keys"].add("side")
+        here = models()
         model = st.segmented_control(
-            "Model of the map", ["vae-2d", "vae"], default="vae-2d", required=True, key="map_model", bind="query-params"
+            "Model of the map", here, default=here[-1], required=True, key="map_model", bind="query-params"
         )
         st.session_state["_known_keys"].add("map_model")
     request = build(VAERequest, model=model, view="map", count=side * side, reach=reach)
@@ -92,7 +105,7 @@ def side_by_side(base: VAERequest) -> None:
     st.session_state["_known_keys"].update(f"c{i}_{n}" for i in range(4) for n in ("model", "temperature"))
 
     def column(i: int, shared: Any) -> Request | None:
-        model = st.selectbox("Model", ["vae", "vae-2d"], key=f"c{i}_model", bind="query-params")
+        model = st.selectbox("Model", models(), key=f"c{i}_model", bind="query-params")
         heat = st.slider(
             "Temperature", 0.0, 2.0, (1.0, 0.3, 2.0, 0.0)[i], 0.05, key=f"c{i}_temperature", bind="query-params"
         )
@@ -171,6 +184,6 @@ def lenses_of(base: VAERequest) -> dict[str, Any]:
         "Map": lambda: latent_map(base),
         "Walk": lambda: walk(base),
         "Compare": lambda: side_by_side(base),
-        "Break it": lambda: teach.failures(FAILURES),
+        "Break it": failures,
         "Learn": learn,
     }
