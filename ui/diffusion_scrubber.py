@@ -28,7 +28,10 @@ CSS = """
 .bar {display: flex; gap: 10px; align-items: center; margin-top: 10px;}
 .bar input {flex: 1; accent-color: var(--st-primary-color); min-width: 60px;}
 .note {min-width: 11em; font-variant-numeric: tabular-nums; text-align: right; font-size: 13px;}
-@media (max-width: 500px) {.bar {flex-wrap: wrap;} .note {width: 100%; text-align: left;} .view .about {font-size: 11px;} .views {--least: 90px;}}
+@media (max-width: 500px) {
+  .bar {flex-wrap: wrap;} .note {width: 100%; text-align: left;}
+  .view .about {font-size: 11px;} .views {--least: 90px;}
+}
 """
 JS = """
 export default function ({data, parentElement}) {
