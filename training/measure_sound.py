@@ -126,7 +126,7 @@ def judge(wave: np.ndarray, record: dict, judges: dict[str, Any]) -> dict[str, b
     }
 
 
-def music_lm(count: int = 10, guidance: float = 3.0) -> dict[str, Any]:
+def music_lm(count: int = 10, guidance: float = 2.0) -> dict[str, Any]:
     """Held-out captions (new genre and lead pairs), 4 s each, guided and not; 11 effect classes."""
     from core.audio.music_lm import GenerateRequest
 

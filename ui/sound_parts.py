@@ -13,6 +13,7 @@ from core.audio import analysis, dsp, upload
 from core.audio.codec import EDITS, CodecRequest
 from core.audio.music_lm import EXAMPLES, GenerateRequest
 from core.audio.speech import SpeechRequest
+from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
 from core.runtime import memory
@@ -180,15 +181,20 @@ def compare_generate(request: GenerateRequest) -> None:
             GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=guidance[i]
         )
         heat = controls.control(GenerateRequest, "temperature", key=f"compare{i}_temperature")
-        return controls.build(GenerateRequest, **{**_fields(base), "guidance_scale": value, "temperature": heat})
+        return _changed(base, guidance_scale=value, temperature=heat)
 
     results = comparison.compare(request, column, _cell, key="sound", most=4, measures=None if blind else measures)
     if blind and results:
         _vote(results)
 
 
-def _fields(request: Request) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+def _changed(base: Request, **values: Any) -> Request | None:
+    """base with other values, or one sentence and None."""
+    try:
+        return base.replace(**values)
+    except BadRequest as error:
+        st.error(str(error), icon=":material/info:")
+        return None
 
 
 def _vote(results: list[Any]) -> None:
@@ -230,13 +236,13 @@ FAILURES = (
         "Too hot",
         "At temperature 2 rare tokens are drawn that no neighbour expects: noise.",
         {"temperature": 2.0},
-        {"temperature": 1.0},
+        {"temperature": 0.8},
     ),
     learn.Failure(
         "Too much guidance",
         "At guidance 10 only what the caption makes likelier remains: thin, often distorted.",
         {"guidance_scale": 10.0},
-        {"guidance_scale": 3.0},
+        {"guidance_scale": 2.0},
     ),
     learn.Failure(
         "Longer than it was taught",
@@ -390,7 +396,7 @@ def speech_compare(request: SpeechRequest) -> None:
 
     def column(i: int, base: Request) -> Request | None:
         speed = controls.control(SpeechRequest, "speed", key=f"compare{i}_speed", default=paces[i])
-        return controls.build(SpeechRequest, **{**_fields(base), "speed": speed})
+        return _changed(base, speed=speed)
 
     def row(r: Any) -> dict[str, Any]:
         seconds = len(r.waveform) / r.sample_rate

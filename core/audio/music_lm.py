@@ -119,9 +119,9 @@ class GenerateRequest(Request):
     seconds: float = number(4.0, 0.5, 30.0, help="Length of the new part. Ours was trained on 4 s.", step=0.5)
     seed: int = seed_field()
     guidance_scale: float = number(
-        3.0, 0.0, 10.0, help="How much further than without a caption: u + s (c - u). 1 is off."
+        2.0, 0.0, 10.0, help="How much further than without a caption: u + s (c - u). 1 is off."
     )
-    temperature: float = number(1.0, 0.1, 2.0, help="Below 1 takes likelier tokens, above 1 stranger ones.")
+    temperature: float = number(0.8, 0.1, 2.0, help="Below 1 takes likelier tokens, above 1 stranger ones.")
     top_k: int = integer(64, 0, 2048, help="Only the k likeliest tokens may be drawn; 0 allows all.")
     top_p: float = number(1.0, 0.05, 1.0, help="Only the likeliest tokens that make up this probability.")
     continuation: bytes = b""
