@@ -44,6 +44,7 @@ MODELS: list[Entry] = [
     Entry("gan-mlp", "core.gan.load:load", "core.gan.request:SampleRequest"),
     Entry("dcgan-collapsed", "core.gan.load:load", "core.gan.request:SampleRequest"),
     Entry("vae", "core.vae.network:load", "core.vae.request:VAERequest"),
+    Entry("vae-2d", "core.vae.network:load", "core.vae.request:VAERequest"),
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
     Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),
