@@ -43,6 +43,7 @@ MODELS: list[Entry] = [
     Entry("dcgan", "core.gan.load:load", "core.gan.request:SampleRequest"),
     Entry("gan-mlp", "core.gan.load:load", "core.gan.request:SampleRequest"),
     Entry("dcgan-collapsed", "core.gan.load:load", "core.gan.request:SampleRequest"),
+    Entry("student", "core.diffusion.load:load", "core.diffusion.request:DiffusionRequest"),
     Entry("vae", "core.vae.network:load", "core.vae.request:VAERequest"),
     Entry("vae-2d", "core.vae.network:load", "core.vae.request:VAERequest"),
     Entry("any-to-any", loader="core.chat.decoder:load", request="core.chat.chat:ChatRequest"),
