@@ -27,16 +27,16 @@ def pages() -> list:
     """One st.Page a file of pages/, in the order of their numbers, after Home."""
     found = [st.Page(home.draw, title="Home", icon=":material/map:", default=True)]
     for path in sorted(Path(__file__).parent.joinpath("pages").glob("*.py")):
-        title = re.sub(r"^\d+[a-z]?_", "", path.stem).replace("_", " ")
+        title = re.sub(r"^\d+_", "", path.stem).replace("_", " ")
         icon = next((icon for word, icon in ICONS.items() if title.startswith(word)), ":material/science:")
-        slug = title.lower().replace(" ", "-")
-        found.append(st.Page(path, title=title, icon=icon, url_path=slug))
+        found.append(st.Page(path, title=title, icon=icon))
     return found
 
 
 st.set_page_config(page_title="Generative AI Lab", page_icon="assets/icon.svg", layout="wide")
 logging.getLogger("lab").setLevel(logging.INFO)
 memory.lean()
+st.session_state["_entered"] = True  # open_page sees by it that a page was not started alone
 page = st.navigation(pages(), position="sidebar")
 with guard():  # no traceback ever reaches a page
     page.run()

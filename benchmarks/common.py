@@ -32,8 +32,7 @@ def free_port() -> int:
 
 def slugs() -> list[str]:
     """Address of every page, Home ("") first; made as Home.py makes them."""
-    names = [re.sub(r"^\d+[a-z]?_", "", path.stem) for path in sorted((ROOT / "pages").glob("[0-9]*.py"))]
-    return ["", *(name.replace("_", "-").lower() for name in names)]
+    return ["", *(re.sub(r"^\d+_", "", path.stem) for path in sorted((ROOT / "pages").glob("[0-9]*.py")))]
 
 
 class App:
@@ -45,12 +44,21 @@ class App:
         LOG.mkdir(parents=True, exist_ok=True)
         self.log = LOG / f"app-{self.port}.log"
         command = entry or [sys.executable, "-m", "streamlit", "run", "Home.py"]
-        options = ["--server.port", str(self.port), "--server.headless", "true",
-                   "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"]
+        options = [
+            "--server.port",
+            str(self.port),
+            "--server.headless",
+            "true",
+            "--browser.gatherUsageStats",
+            "false",
+            "--server.fileWatcherType",
+            "none",
+        ]
         self.started = time.perf_counter()
         with self.log.open("w") as out:
-            self.process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
-                                            env={**os.environ, **environment})
+            self.process = subprocess.Popen(
+                [*command, *options], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            )
 
     def wait_healthy(self, timeout: float = 120) -> float:
         """Seconds from the start until the server answers."""

@@ -42,8 +42,9 @@ def main() -> None:
                 for line in lines[seen:]:
                     row = json.loads(line)
                     errors += [f"{row['id']}: {row['error']}"] if row["error"] else []
-                    rows.append([row["id"], f"{row['seconds']:.1f} s", f"{row['rss']:.0f}",
-                                 f"{server.status('VmHWM'):.0f}"])
+                    rows.append(
+                        [row["id"], f"{row['seconds']:.1f} s", f"{row['rss']:.0f}", f"{server.status('VmHWM'):.0f}"]
+                    )
                     print(*rows[-1], flush=True)
                 seen = len(lines)
                 if finished:
@@ -52,8 +53,10 @@ def main() -> None:
             else:
                 errors.append("not every model was run in time")
             peak = server.status("VmHWM") if server.process.poll() is None else float("nan")
-    verdict = (f"Peak RSS {peak:.0f} MB, {peak / BUDGET_MB:.0%} of {BUDGET_MB:.0f} MB, after {len(slugs())} pages and "
-               f"{seen} models. " + ("No error." if not errors else "Errors: " + "; ".join(errors)))
+    verdict = (
+        f"Peak RSS {peak:.0f} MB, {peak / BUDGET_MB:.0%} of {BUDGET_MB:.0f} MB, after {len(slugs())} pages and "
+        f"{seen} models. " + ("No error." if not errors else "Errors: " + "; ".join(errors))
+    )
     record("Memory", table(["page or model", "time", "RSS, MB", "peak so far, MB"], rows) + f"\n\n{verdict}")
 
 

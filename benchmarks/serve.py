@@ -50,8 +50,14 @@ def run_all(folder: Path) -> None:
                     pass
         except LabError as failure:
             error = str(failure)
-        row = {"id": card.id, "role": card.role, "seconds": round(time.perf_counter() - started, 2), "error": error,
-               "rss": round(memory.rss_mb(), 1), "result": type(result).__name__ if result else ""}
+        row = {
+            "id": card.id,
+            "role": card.role,
+            "seconds": round(time.perf_counter() - started, 2),
+            "error": error,
+            "rss": round(memory.rss_mb(), 1),
+            "result": type(result).__name__ if result else "",
+        }
         with (folder / "models.jsonl").open("a") as out:
             out.write(json.dumps(row) + "\n")
     (folder / "done").touch()

@@ -51,8 +51,10 @@ def main() -> None:
     usable = [slug for slug in slugs()[1:] if "playground" not in slug] or slugs()
     with app() as server, browser() as chromium:
         server.wait_healthy()
-        sessions = [Session(chromium.new_context().new_page(), usable[i % len(usable)], 1000 * (i + 1))
-                    for i in range(args.sessions)]
+        sessions = [
+            Session(chromium.new_context().new_page(), usable[i % len(usable)], 1000 * (i + 1))
+            for i in range(args.sessions)
+        ]
         for session in sessions:
             session.ask(server.url)
         end = time.perf_counter() + args.seconds
@@ -66,13 +68,23 @@ def main() -> None:
     for number, session in enumerate(sessions, 1):
         starved += not session.waits
         longest = max([*session.waits, time.perf_counter() - session.asked])
-        rows.append([number, f"/{session.slug}", len(session.waits) - len(session.errors), f"{longest:.1f} s",
-                     len(session.errors)])
+        rows.append(
+            [
+                number,
+                f"/{session.slug}",
+                len(session.waits) - len(session.errors),
+                f"{longest:.1f} s",
+                len(session.errors),
+            ]
+        )
     errors = [text for session in sessions for text in session.errors]
     counts = [len(session.waits) for session in sessions]
-    verdict = (f"{sum(counts)} results in {args.seconds:.0f} s from {args.sessions} sessions, {len(errors)} errors, "
-               f"{starved} starved, peak RSS {peak:.0f} MB ({peak / BUDGET_MB:.0%} of {BUDGET_MB:.0f} MB)"
-               + ("." if alive else "; the app died.") + (f" First error: {errors[0]}" if errors else ""))
+    verdict = (
+        f"{sum(counts)} results in {args.seconds:.0f} s from {args.sessions} sessions, {len(errors)} errors, "
+        f"{starved} starved, peak RSS {peak:.0f} MB ({peak / BUDGET_MB:.0%} of {BUDGET_MB:.0f} MB)"
+        + ("." if alive else "; the app died.")
+        + (f" First error: {errors[0]}" if errors else "")
+    )
     record("Sessions", table(["session", "page", "results", "longest wait", "errors"], rows) + f"\n\n{verdict}")
 
 

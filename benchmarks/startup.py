@@ -33,8 +33,11 @@ def main() -> None:
     with browser() as chromium:
         runs = [once(chromium) for _ in range(args.runs)]
     rows = []
-    for key, name in (("healthy", "server answers"), ("title", "title in the browser"),
-                      ("interactive", "Home interactive")):
+    for key, name in (
+        ("healthy", "server answers"),
+        ("title", "title in the browser"),
+        ("interactive", "Home interactive"),
+    ):
         values = [run[key] for run in runs]
         rows.append([name, f"{statistics.median(values):.2f} s", f"{min(values):.2f} to {max(values):.2f} s"])
     median = statistics.median(run["interactive"] for run in runs)

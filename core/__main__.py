@@ -88,6 +88,8 @@ def _request(cls: Any, args: argparse.Namespace) -> Any:
                 continue
             raise BadRequest(f"{args.id} takes no --{name}; leave it out.")
         values[name] = value
+    if "prompt" not in values:
+        values |= cls.EXAMPLE
     if "count" in fields and "count" not in values:
         values["count"] = 1
     return cls.from_dict(values)

@@ -60,6 +60,7 @@ class Request:
     """Base of all requests. Subclasses set PIPELINE: the module whose `generate(request, control, *models)` runs them."""
 
     PIPELINE: ClassVar[str] = ""
+    EXAMPLE: ClassVar[dict[str, str]] = {}  # what the command line fills in when no prompt is given
 
     model: str = ""
 

@@ -47,12 +47,19 @@ def control(
     if name.endswith("seed"):
         return _seed(label, int(value), common)
     if options is not None:
-        index = list(options).index(value) if value in options else 0
+        start = value if value in options else options[0]
+        if format_func is not str:
+            common["bind"] = None
+            linked(key, options, start)
         if len(options) <= 4:
-            return st.segmented_control(
-                label, options, default=options[index], required=True, format_func=format_func, **common
+            chosen = st.segmented_control(
+                label, options, default=start, required=True, format_func=format_func, **common
             )
-        return st.selectbox(label, options, index=index, format_func=format_func, **common)
+        else:
+            chosen = st.selectbox(label, options, index=list(options).index(start), format_func=format_func, **common)
+        if format_func is not str:
+            publish(key, chosen, start)
+        return chosen
     if isinstance(value, bool):
         return st.toggle(label, value=value, **common)
     if isinstance(value, int) and low is not None and high is not None:
@@ -62,6 +69,29 @@ def control(
     if wide:
         return st.text_area(label, value, max_chars=meta.get("max_length"), **common)
     return st.text_input(label, value, max_chars=meta.get("max_length"), **common)
+
+
+def linked(key: str, options: Sequence[Any], default: Any) -> Any:
+    """Before a list whose labels differ from its values: take the value from the address; returns the start value.
+
+    Streamlit's own binding writes labels into the address; links between pages and shared links name values.
+    """
+    wanted = st.query_params.get(key)
+    value = next((option for option in options if str(option) == wanted), None)
+    if value is not None and (key not in st.session_state or wanted != st.session_state.get(f"_{key}_written")):
+        st.session_state[key] = value
+    if st.session_state.get(key) not in (None, *options):
+        st.session_state[key] = default
+    return default
+
+
+def publish(key: str, value: Any, default: Any) -> None:
+    """After such a list: write the value into the address, or take it out when it is the default."""
+    st.session_state[f"_{key}_written"] = str(value)
+    if value == default:
+        st.query_params.pop(key, None)
+    elif st.query_params.get(key) != str(value):
+        st.query_params[key] = str(value)
 
 
 def _seed(label: str, value: int, common: dict[str, Any]) -> int:

@@ -102,7 +102,7 @@ def place(card: Card) -> str | None:
 
 
 def page_file(title: str) -> str | None:
-    """The file of the page with this title, whatever its number: "Sound" -> "pages/6_Sound.py"."""
+    """The file of the page with this title, whatever its number: "Sound" -> "pages/7_Sound.py"."""
     return next((f"pages/{path.name}" for path in PAGES.glob(f"*_{title}.py")), None)
 
 

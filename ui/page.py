@@ -34,6 +34,7 @@ def open_page(title: str, sentence: str, tour: Sequence[Scene] = ()) -> None:
 
     In Present mode the chrome is hidden and `tour` can be walked with Back and Next (arrow keys too).
     """
+    _enter_by_home()
     if st.session_state.get("_page") != title:
         st.session_state["_page"], st.session_state["_notices"] = title, {}
     st.session_state["_known_keys"] = set(COMMON_KEYS)
@@ -51,6 +52,19 @@ def open_page(title: str, sentence: str, tour: Sequence[Scene] = ()) -> None:
     st.markdown(sentence)
     if present and tour:
         _tour(tour)
+
+
+def _enter_by_home() -> None:
+    """Send a page that Streamlit started by itself through Home.py.
+
+    The first session of a process takes Streamlit's old multipage path, because there is a folder pages/: the page
+    file runs alone, without Home's frame. Switched off, the same address runs Home.py, which runs the page.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    if PagesManager.uses_pages_directory and not st.session_state.get("_entered"):
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def share_link() -> str:

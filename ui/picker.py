@@ -10,6 +10,7 @@ from core import catalog
 from core.catalog import Card
 from core.errors import Unavailable
 from core.runtime import models
+from ui.controls import linked, publish
 from ui.page import notice
 
 SOURCE_WORDS = {
@@ -42,11 +43,9 @@ def pick(
     wanted = st.query_params.get(key)
     if wanted is not None and key not in st.session_state and wanted not in ids:
         notice(f"“{wanted[:40]}” is no model of this page; the default stands instead.")
-    if st.session_state.get(key) not in (None, *ids):
-        st.session_state[key] = ids[0]
-    index = ids.index(default) if default in ids else 0
-    chosen = st.selectbox(label, ids, index=index, format_func=_line(by_id), key=key, bind="query-params")
-    chosen = chosen if chosen in by_id else ids[index]
+    start = linked(key, ids, default if default in ids else ids[0])
+    chosen = st.selectbox(label, ids, index=ids.index(start), format_func=_line(by_id), key=key)
+    publish(key, chosen, start)
     if card:
         facts(by_id[chosen])
     return chosen

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.chat.vocabulary import BOT, END, PICTURE, PICTURE_END, START, USER, Vocabulary
 from core.errors import BadRequest
-from core.request import Request, integer, number, seed_field
+from core.request import Request, integer, number, seed_field, text
 from core.result import Result, Step, TextResult
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ class ChatRequest(Request):
     PIPELINE: ClassVar[str] = "core.chat.chat"
     KEEP_STEPS: ClassVar[int] = 160
 
+    EXAMPLE: ClassVar[dict[str, str]] = {"prompt": "Draw a person with short red hair"}
+
     model: str = "any-to-any"
+    prompt: str = text("", 400, help="Short for a conversation of one turn of yours.")
     conversation: tuple = ()
     start: tuple = ()
     temperature: float = number(0.2, 0.0, 2.0, help="Of words. 0 takes the likeliest token; 1 follows the model.")
@@ -56,6 +59,8 @@ class ChatRequest(Request):
     seed: int = seed_field()
 
     def check(self) -> None:
+        if self.prompt.strip() and not self.conversation:
+            object.__setattr__(self, "conversation", (("user", self.prompt, b""),))
         if not self.conversation or self.conversation[-1][0] != "user":
             raise BadRequest("The conversation must end with a turn of yours; write something.")
         for turn in self.conversation:

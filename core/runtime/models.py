@@ -12,8 +12,9 @@ from typing import Any
 
 from core import catalog
 from core.errors import DoesNotFit, LabError, Unavailable
-from core.runtime import devices, memory
+from core.runtime import devices, lean, memory
 
+LIBRARY_LOADERS = ("core.diffusion", "core.audio", "core.chat", "core.encoders")
 TORCH_MB = 260.0  # what importing torch adds, when it is not there yet
 
 
@@ -70,6 +71,10 @@ def _load(card: catalog.Card) -> Any:
     if not card.loader:
         raise Unavailable(f"{card.title} has no loader in the catalog; add it to its line in core/catalog.py.")
     devices.setup()
+    if card.loader.startswith(LIBRARY_LOADERS):  # before diffusers or transformers are imported
+        lean.lean_libraries()
+    else:
+        lean.without_compiler()
     module, name = card.loader.split(":")
     try:
         return getattr(import_module(module), name)(card, devices.device())

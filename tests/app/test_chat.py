@@ -7,7 +7,7 @@ import time
 from core.chat.history import History, Turn
 from tests.app.helpers import errors, open_page, settle
 
-PAGE = "8_Chat.py"
+PAGE = "9_Chat.py"
 
 
 def talk(at) -> History:

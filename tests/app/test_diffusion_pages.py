@@ -7,7 +7,7 @@ from core.runtime.jobs import queue
 from tests.app.helpers import errors, open_page, settle
 
 FEW = {"num_inference_steps": "2", "seed": "5"}
-STEPS, CFG = "2_Diffusion_steps.py", "3_CFG_explorer.py"
+STEPS, CFG = "3_Diffusion_steps.py", "4_CFG_explorer.py"
 
 
 def last(at, kind):

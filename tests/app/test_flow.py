@@ -2,7 +2,7 @@
 
 from tests.app.helpers import errors, open_page, settle
 
-PAGE = "5_Flow_playground.py"
+PAGE = "6_Flow_playground.py"
 
 
 def test_it_plays_reflows_and_looks():

@@ -6,7 +6,7 @@ import pytest
 
 from tests.app.helpers import errors, open_page, settle
 
-PAGE = "6_Sound.py"
+PAGE = "7_Sound.py"
 
 
 def test_generate_opens_with_a_result_and_shows_its_tokens():

@@ -4,7 +4,7 @@ import pytest
 
 from tests.app.helpers import errors, open_page, settle
 
-PAGE = "7_Video.py"
+PAGE = "8_Video.py"
 FAST = {"num_inference_steps": "2"}
 
 

@@ -8,7 +8,7 @@ def visit(page, app):
     """Home first: Streamlit calls a page unknown until the app has run once."""
     page.goto(app)
     page.get_by_role("heading", name=HEADING).first.wait_for()
-    page.goto(f"{app}/chat")
+    page.goto(f"{app}/Chat")
     page.get_by_text("computed now").first.wait_for()
 
 

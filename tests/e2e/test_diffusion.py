@@ -5,7 +5,7 @@ import re
 
 
 def test_the_scrubber_moves_and_words_light_up(app, page):
-    page.goto(f"{app}/diffusion-steps?num_inference_steps=4&seed=7&lens=Words")
+    page.goto(f"{app}/Diffusion_steps?num_inference_steps=4&seed=7&lens=Words")
     page.get_by_text(re.compile("Computed .* ai-generated")).first.wait_for()
     page.keyboard.press("Escape")  # whatever dialog the server shows on a direct address
     slider = page.get_by_role("slider", name="Step", exact=True).first
@@ -27,7 +27,7 @@ def test_the_scrubber_moves_and_words_light_up(app, page):
 
 
 def test_the_strip_fills(app, page):
-    page.goto(f"{app}/cfg-explorer?num_inference_steps=2&scales=0,3&lens=Learn")
+    page.goto(f"{app}/CFG_explorer?num_inference_steps=2&scales=0,3&lens=Learn")
     page.get_by_text(re.compile("2 of 2 computed .* ai-generated")).wait_for()
     sheet = page.get_by_alt_text(re.compile("pictures"))
     assert sheet.evaluate("i => i.naturalWidth") > 200

@@ -17,14 +17,12 @@ INKED = """() => { let inked = 0; const walk = (n) => {
 
 
 def visit(page, app, address):
-    """Twice: Streamlit calls a page unknown until the app has run once."""
     page.goto(f"{app}/{address}")
     page.get_by_text("Two small networks").wait_for()
-    page.goto(f"{app}/{address}")
 
 
 def test_it_trains_while_one_watches_and_rests(app, page):
-    visit(page, app, "gan-playground?limit=20000")
+    visit(page, app, "GAN_playground?limit=20000")
     page.wait_for_function(f"() => ({FRAMES})() >= 3")
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("at rest").wait_for()
@@ -36,7 +34,7 @@ def test_it_trains_while_one_watches_and_rests(app, page):
 
 
 def test_own_points_are_drawn_and_learned(app, page):
-    visit(page, app, "gan-playground?limit=200&data=own")
+    visit(page, app, "GAN_playground?limit=200&data=own")
     sketch = page.get_by_label("Draw points here")
     sketch.wait_for()
     page.get_by_role("button", name="Clear").click()
@@ -52,6 +50,6 @@ def test_own_points_are_drawn_and_learned(app, page):
 
 def test_it_fits_a_phone(app, page):
     page.set_viewport_size({"width": 390, "height": 844})
-    visit(page, app, "gan-playground?limit=200")
+    visit(page, app, "GAN_playground?limit=200")
     page.wait_for_function(f"() => ({FRAMES})() >= 1")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 391

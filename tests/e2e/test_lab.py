@@ -7,9 +7,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, TIMEOUT, start_app
 
-SLUGS = [
-    re.sub(r"^\d+[a-z]?_", "", path.stem).replace("_", "-").lower() for path in sorted((ROOT / "pages").glob("*.py"))
-]
+SLUGS = [re.sub(r"^\d+_", "", path.stem) for path in sorted((ROOT / "pages").glob("*.py"))]
 
 
 def ready(page):
@@ -60,7 +58,7 @@ def first_picture(page):
 
 
 def test_a_share_link_shows_the_same_picture_in_a_fresh_browser(browser, page, app):
-    page.goto(f"{app}/gan-lineage?seed=41&count=4&truncation_psi=0.5")
+    page.goto(f"{app}/GAN_lineage?seed=41&count=4&truncation_psi=0.5")
     ready(page)
     seen = first_picture(page)
     page.get_by_role("button", name="Share").click()
@@ -76,7 +74,7 @@ def test_a_share_link_shows_the_same_picture_in_a_fresh_browser(browser, page, a
 
 
 def test_present_hides_the_chrome_and_walks_with_the_keyboard(page, app):
-    page.goto(f"{app}/gan-lineage?present=true")
+    page.goto(f"{app}/GAN_lineage?present=true")
     ready(page)
     page.get_by_text(re.compile(r"1 of \d")).wait_for()
     assert not page.locator('[data-testid="stSidebar"]').is_visible()
@@ -89,7 +87,7 @@ def test_present_hides_the_chrome_and_walks_with_the_keyboard(page, app):
 
 
 def test_nonsense_in_the_address_is_said_and_survived(page, app):
-    page.goto(f"{app}/gan-lineage?seed=minus&truncation_psi=nan&model=%3Cscript%3E&nothing=1")
+    page.goto(f"{app}/GAN_lineage?seed=minus&truncation_psi=nan&model=%3Cscript%3E&nothing=1")
     ready(page)
     for name in ("seed", "truncation_psi", "nothing"):
         page.get_by_text(re.compile(name)).first.wait_for()
@@ -102,13 +100,13 @@ def test_killed_in_mid_generation_it_starts_again(browser):
     context = browser.new_context()
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    page.goto(f"{url}/gan-lineage?count=64")
+    page.goto(f"{url}/GAN_lineage?count=64")
     page.wait_for_selector("h1")
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     again, url = start_app()
     try:
-        page.goto(f"{url}/gan-lineage")
+        page.goto(f"{url}/GAN_lineage")
         ready(page)
         first_picture(page)
         assert not [path for path in (ROOT / "assets").rglob(".*") if path.is_file()]  # no half-written file

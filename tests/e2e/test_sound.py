@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SLUG = "sound"
+SLUG = "Sound"
 
 
 def wait_for_run(page, words: str = "Computed") -> None:

@@ -3,56 +3,9 @@
 import io
 import os
 import re
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-PORT = 8551
-CHROMIUM = "/usr/bin/chromium"
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium here")
-
-
-@pytest.fixture(scope="module")
-def app():
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "Home.py",
-        "--server.port",
-        str(PORT),
-        "--server.headless",
-        "true",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"http://localhost:{PORT}/_stcore/health", timeout=2).read()
-                break
-            except OSError:
-                time.sleep(0.5)
-        yield f"http://localhost:{PORT}"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        browser.close()
 
 
 def test_a_film_is_made_plays_and_is_downloaded_with_its_record(app, browser):
@@ -62,7 +15,7 @@ def test_a_film_is_made_plays_and_is_downloaded_with_its_record(app, browser):
 
     page = browser.new_page(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
     page.set_default_timeout(240_000)
-    page.goto(f"{app}/video?num_inference_steps=4&seed=7&lens=Learn")
+    page.goto(f"{app}/Video?num_inference_steps=4&seed=7&lens=Learn")
     page.get_by_role("heading", name="Video").wait_for()
     page.keyboard.press("Escape")  # whatever dialog the server shows on a direct address
     video = page.locator("video").first

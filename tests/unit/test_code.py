@@ -12,7 +12,7 @@ from ui.result import bundle, code
 
 def test_the_code_makes_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    request = FakeRequest(seed=3, prompt="it's \"red\"", guidance_scale=7.5, path=(1.0, 2.0), scheduler="euler")
+    request = FakeRequest(seed=3, prompt='it\'s "red"', guidance_scale=7.5, path=(1.0, 2.0), scheduler="euler")
     exec(compile(code(request), "shown", "exec"), {})
     assert (tmp_path / "result.png").read_bytes() == provenance.encode(complete(request), ".png")
 

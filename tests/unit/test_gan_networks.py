@@ -43,11 +43,28 @@ def test_shapes_of_every_pair(network):
 
 
 def test_labels_are_one_of_each_group():
-    record = {"style": "micah", "hair": "bob", "hair_color": "red", "skin_color": "tan", "background": "navy",
-              "glasses": True, "beard": False, "mouth": "sad", "captions": []}
+    record = {
+        "style": "micah",
+        "hair": "bob",
+        "hair_color": "red",
+        "skin_color": "tan",
+        "background": "navy",
+        "glasses": True,
+        "beard": False,
+        "mouth": "sad",
+        "captions": [],
+    }
     row = row_of(record)
     assert [ATTRIBUTES[k][i] for k, i in zip(ATTRIBUTES, row, strict=True)] == [
-        "micah", "bob", "red", "tan", "navy", "yes", "no", "sad"]
+        "micah",
+        "bob",
+        "red",
+        "tan",
+        "navy",
+        "yes",
+        "no",
+        "sad",
+    ]
     hot = one_hot([row])
     assert hot.shape == (1, C_DIM) and hot.sum() == len(ATTRIBUTES)
 
@@ -85,7 +102,7 @@ def test_progan_discriminator_fades_at_the_same_level():
     x = torch.randn(4, 3, 32, 32, generator=rng())
     d.level = 2.0
     full = d(x, c)
-    d.level = 1.0 + 1e-6                                               # the new block has just begun to fade in
+    d.level = 1.0 + 1e-6  # the new block has just begun to fade in
     begun = d(x, c)
     d.level = 1.0
     small = d(torch.nn.functional.avg_pool2d(x, 2), c)
@@ -119,7 +136,7 @@ def test_noise_enters_each_layer_with_its_strength(cls):
     g = make(cls, c_dim=C_DIM)
     z, c = batch(1)
     noise = [torch.randn(1, 1, side, side, generator=rng(i)) for i, side in enumerate(g.noise_sizes())]
-    assert torch.allclose(g(z, c, noise), g(z, c), atol=1e-4)          # strengths start at zero
+    assert torch.allclose(g(z, c, noise), g(z, c), atol=1e-4)  # strengths start at zero
     for number in range(len(noise)):
         torch.nn.init.constant_(g.strength[number], 0.5)
         assert not torch.allclose(g(z, c, noise), g(z, c), atol=1e-3), f"noise {number} has no effect"
@@ -133,11 +150,11 @@ def test_demodulation_equals_the_papers_weight_form(up):
     style = layer.style(w)[0]
     weight = layer.conv.weight * layer.conv.scale
     if up:
-        weight = weight * style[:, None, None, None]                   # (in, out, 4, 4)
+        weight = weight * style[:, None, None, None]  # (in, out, 4, 4)
         weight = weight / (weight.square().sum((0, 2, 3), keepdim=True) / 4).sqrt()
         want = torch.nn.functional.conv_transpose2d(x, weight, stride=2, padding=1)
     else:
-        weight = weight * style[None, :, None, None]                   # (out, in, 3, 3)
+        weight = weight * style[None, :, None, None]  # (out, in, 3, 3)
         weight = weight / weight.square().sum((1, 2, 3), keepdim=True).sqrt()
         want = torch.nn.functional.conv2d(x, weight, padding=1)
     got = layer(x, w, torch.zeros(1, 5, 1, 1))
@@ -153,7 +170,7 @@ def test_resampler_keeps_slow_waves_and_removes_fast_ones():
     assert (up @ wave(5, 32, 8) - wave(5, 64, 8))[16:-16].abs().max() < 0.03
     down = s.resampler(64, 16, 32, 4, cutoff=14.0)
     assert (down @ wave(5, 64, 16) - wave(5, 32, 4))[8:-8].abs().max() < 0.03
-    assert (down @ wave(26, 64, 16))[8:-8].abs().max() < 0.03          # would alias to 6 cycles
+    assert (down @ wave(26, 64, 16))[8:-8].abs().max() < 0.03  # would alias to 6 cycles
 
 
 def test_stylegan3_moves_with_its_fourier_input_and_stylegan2_does_not():

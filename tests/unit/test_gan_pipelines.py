@@ -30,25 +30,34 @@ def folder_of(path, network, name):
         torch.manual_seed(3)
         g, d = make_g(c_dim=C_DIM), make_d(c_dim=C_DIM)
     for net, part in ((g, "generator"), (d, "discriminator")):
-        save_file({k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()},
-                  folder / f"{part}.safetensors")
+        save_file(
+            {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()},
+            folder / f"{part}.safetensors",
+        )
     rng = np.random.default_rng(0)
     labels = np.stack([rng.integers(0, len(v), 40) for v in ATTRIBUTES.values()], 1).astype(np.uint8)
     extras = {"labels": torch.from_numpy(labels)}
     if g.has_w:
         extras |= {"components": torch.randn(6, g.w_dim), "slides": torch.randn(len(SLIDES), g.w_dim)}
     save_file(extras, folder / "extras.safetensors")
-    (folder / "config.json").write_text(json.dumps({"network": network, "generator": {"z_dim": 64, "c_dim": C_DIM},
-                                                    "discriminator": {"c_dim": C_DIM}}))
+    (folder / "config.json").write_text(
+        json.dumps({"network": network, "generator": {"z_dim": 64, "c_dim": C_DIM}, "discriminator": {"c_dim": C_DIM}})
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def gans(tmp_path_factory):
     path = tmp_path_factory.mktemp("gans")
-    return {name: load_folder(folder_of(path, network, name))
-            for name, network in (("stylegan2", "stylegan2"), ("stylegan3", "stylegan3"), ("progan", "progan"),
-                                  ("dcgan", "dcgan"))}
+    return {
+        name: load_folder(folder_of(path, network, name))
+        for name, network in (
+            ("stylegan2", "stylegan2"),
+            ("stylegan3", "stylegan3"),
+            ("progan", "progan"),
+            ("dcgan", "dcgan"),
+        )
+    }
 
 
 def last(module, request, gan, control=None):
@@ -150,7 +159,8 @@ def test_growth_goes_from_8_to_64(gans):
     result = last(growth, GrowthRequest(count=2, frames=9), gans["progan"])
     assert result.frames.shape == (9, 64, 128, 3) and result.extras["level"][0] == 0 and result.extras["level"][-1] == 3
     assert {k: v.shape for k, v in result.extras["levels"].items()} == {
-        side: (2, side, side, 3) for side in (8, 16, 32, 64)}
+        side: (2, side, side, 3) for side in (8, 16, 32, 64)
+    }
 
 
 def test_stylegan3_is_far_more_equivariant(gans):

@@ -59,6 +59,7 @@ def shelf(tmp_path, monkeypatch):
         text = CARD.format(id=entry.id, memory_mb=size)
         (tmp_path / entry.id / "README.md").write_text(text.replace("family: gan\n", "") if entry.id == "bad" else text)
     monkeypatch.setattr(models.devices, "setup", lambda: None)
+    monkeypatch.setattr(models.lean, "without_compiler", lambda: None)
     monkeypatch.setattr(models.devices, "device", lambda: "cpu")
     monkeypatch.setattr(models, "TORCH_MB", 0.0)
     catalog.reload()
