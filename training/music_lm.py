@@ -48,7 +48,7 @@ def build(words: int, codec: Any, width: int = 96, layers: int = 3) -> MusicgenF
     """A fresh network around a trained codec."""
     size, k = codec.config.codebook_size, int(codec.config.num_quantizers)
     config = MusicgenConfig(
-        text_encoder=T5Config(
+        text_encoder=T5Config(  # type: ignore[call-arg]
             vocab_size=words,
             d_model=64,
             d_kv=16,

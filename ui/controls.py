@@ -48,15 +48,16 @@ def control(
         return _seed(label, int(value), common)
     if options is not None:
         start = value if value in options else options[0]
+        shown = start
         if format_func is not str:
             common["bind"] = None
-            linked(key, options, start)
+            shown = linked(key, options, start)
         if len(options) <= 4:
             chosen = st.segmented_control(
-                label, options, default=start, required=True, format_func=format_func, **common
+                label, options, default=shown, required=True, format_func=format_func, **common
             )
         else:
-            chosen = st.selectbox(label, options, index=list(options).index(start), format_func=format_func, **common)
+            chosen = st.selectbox(label, options, index=list(options).index(shown), format_func=format_func, **common)
         if format_func is not str:
             publish(key, chosen, start)
         return chosen
@@ -82,7 +83,7 @@ def linked(key: str, options: Sequence[Any], default: Any) -> Any:
         st.session_state[key] = value
     if st.session_state.get(key) not in (None, *options):
         st.session_state[key] = default
-    return default
+    return st.session_state.get(key) or default
 
 
 def publish(key: str, value: Any, default: Any) -> None:

@@ -43,8 +43,9 @@ def pick(
     wanted = st.query_params.get(key)
     if wanted is not None and key not in st.session_state and wanted not in ids:
         notice(f"“{wanted[:40]}” is no model of this page; the default stands instead.")
-    start = linked(key, ids, default if default in ids else ids[0])
-    chosen = st.selectbox(label, ids, index=ids.index(start), format_func=_line(by_id), key=key)
+    start = default if default in ids else ids[0]
+    shown = linked(key, ids, start)
+    chosen = st.selectbox(label, ids, index=ids.index(shown), format_func=_line(by_id), key=key)
     publish(key, chosen, start)
     if card:
         facts(by_id[chosen])

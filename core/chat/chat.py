@@ -27,6 +27,16 @@ READ, WRITTEN = (
 CELLS = 64
 
 
+def _turn(turn: Any) -> Any:
+    """A turn as JSON gives it back: lists become tuples; a picture that a record only names is left out."""
+    if not isinstance(turn, (list, tuple)) or len(turn) != 3:
+        return turn
+    role, said, picture = turn
+    if picture == "" or isinstance(picture, dict):
+        picture = b""
+    return role, said, tuple(picture) if isinstance(picture, list) else picture
+
+
 @dataclass(frozen=True)
 class ChatRequest(Request):
     """One answer to a conversation.
@@ -59,6 +69,7 @@ class ChatRequest(Request):
     seed: int = seed_field()
 
     def check(self) -> None:
+        object.__setattr__(self, "conversation", tuple(_turn(turn) for turn in self.conversation))
         if self.prompt.strip() and not self.conversation:
             object.__setattr__(self, "conversation", (("user", self.prompt, b""),))
         if not self.conversation or self.conversation[-1][0] != "user":

@@ -9,6 +9,12 @@ from tests.app.helpers import errors, open_page, settle
 PAGE = "7_Sound.py"
 
 
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch):
+    """These tests ask what the page does, not what else the test process holds."""
+    monkeypatch.setenv("LAB_MEMORY_MB", "4000")
+
+
 def test_generate_opens_with_a_result_and_shows_its_tokens():
     at = open_page(PAGE, seconds="0.5", lens="Inside")
     assert not errors(at)

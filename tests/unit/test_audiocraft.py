@@ -14,7 +14,8 @@ def test_the_debug_network_plays_and_reports_steps():
     items = list(run(AudiocraftRequest(checkpoint="debug", prompt="a drum", seconds=0.5, seed=3)))
     result = items[-1]
     assert isinstance(result, AudioResult)
-    assert result.waveform.shape == (result.sample_rate // 2, 1)
+    seconds = len(result.waveform) / result.sample_rate
+    assert result.waveform.shape[1] == 1 and abs(seconds - 0.5) < 0.05  # whole codec frames
     assert np.isfinite(result.waveform).all() and np.abs(result.waveform).max() > 0
     assert sum(isinstance(item, Step) and item.phase == "generate" for item in items) >= 5
 
