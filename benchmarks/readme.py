@@ -12,6 +12,7 @@ from pathlib import Path
 from core import catalog
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+FIRST = ("attributes_right", "free_right", "frechet", "attribute_coverage", "eq_t", "mean", "psnr", "pass_at_1")
 RESULTS = Path(__file__).resolve().parent / "results.md"
 
 
@@ -21,7 +22,9 @@ def cards_table() -> str:
     for card in catalog.cards():
         if card.source not in ("embedded", "borrowed"):
             continue
-        quality = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in card.quality.items())
+        plain = {name: value for name, value in card.quality.items() if isinstance(value, (int, float))}
+        names = [name for name in FIRST if name in plain] or list(plain)[:3]  # the card has them all
+        quality = ", ".join(f"{name.replace('_', ' ')} {plain[name]}" for name in names)
         size = f"{card.parameters / 1e6:.2f} M"
         steps = f"{card.steps:,}" if card.steps else "borrowed" if card.source == "borrowed" else ""
         name = f"[{card.title}](assets/models/{card.id}/README.md)"

@@ -84,8 +84,10 @@ def facts(card: Card) -> None:
 
 
 def _quality(card: Card) -> str:
-    name, value = next(iter(card.quality.items()))
-    return f"{name.replace('_', ' ')} {value}"
+    """The figure that says most: adherence, coverage or distance before the terms it was measured under."""
+    best = ("attributes_right", "coverage", "right", "pass_at_1", "psnr", "frechet")
+    names = [name for name in best if isinstance(card.quality.get(name), (int, float))] or list(card.quality)
+    return f"{names[0].replace('_', ' ')} {card.quality[names[0]]}"
 
 
 def generators(modality: str, *families: str) -> list[Card]:
