@@ -84,6 +84,7 @@ with right.container(key="rail"):
         fps=fps,
         first_frame=first,
     )
+    video_views.honest(model)
     estimate(request)
 with left, guard():
     clip = stage(request, video_views.clip, key="video", preview=video_views.preview)
