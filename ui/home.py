@@ -145,6 +145,9 @@ def samples() -> None:
             st.rerun()
 
     strip()
+    if running:
+        st.caption("Computing a sample of each now · 64 x 64 pixels")
+        return
     done = [job.result.seconds for _, job in jobs if job.result is not None]
     st.caption(f"Computed when you opened this page, in {sum(done):.1f} s together · 64 x 64 pixels · ai-generated")
 

@@ -20,7 +20,7 @@ def test_home_shows_samples_and_leads_to_pages(page, app):
     page.goto(app)
     ready(page)
     page.get_by_text(re.compile("Computed when you opened this page")).wait_for()
-    assert page.locator('[data-testid="stImage"] img').count() >= 3
+    page.locator('[data-testid="stImage"] img').nth(2).wait_for()
     link = page.locator('[data-testid="stMain"] [data-testid="stPageLink"] a').first
     link.click()
     page.wait_for_function("location.pathname.length > 1")
