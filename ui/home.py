@@ -55,6 +55,9 @@ IDEAS = [
     (2024.4, "Any-to-any tokens", "autoregressive", "any-to-any"),
 ]
 
+# The strip of live samples, quick ones first: the last one imports diffusers, which takes seconds.
+STRIP = ("stylegan2", "stylegan", "stylegan3", "dcgan", "vae", "latent-diffusion")
+
 STRIKING: list[tuple[str, dict[str, str]]] = [
     ("GAN_playground", {}),
     ("GAN_lineage", {"truncation_psi": "0.0", "model": "stylegan2"}),
@@ -107,13 +110,9 @@ def page_file(title: str) -> str | None:
 
 
 def samples() -> None:
-    """A strip of pictures computed when the page opens: one job a model, small ones first."""
-    shown = [
-        card
-        for card in catalog.cards(modality="image", role="generator")
-        if card.loader and card.source == "embedded" and "collapsed" not in card.id
-    ]
-    shown = sorted(shown, key=lambda c: c.extra.get("seconds_per_unit", 0.1))[:6]
+    """A strip of pictures computed when the page opens: one job a model."""
+    known = _by_id()
+    shown = [known[model] for model in STRIP if model in known]
     if not shown:
         st.caption("No image model is installed.")
         return
