@@ -1,4 +1,4 @@
-"""Sound in a browser: the page plays, the position moves, tokens are edited, the voice speaks."""
+"""Sound in a browser: the page plays and the position moves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ def wait_for_run(page, words: str = "Computed") -> None:
 
 
 def test_generate_plays_with_a_moving_position(app, page):
+    page.goto(app)  # a server that has drawn no page yet knows no addresses
+    page.wait_for_selector("h1")
     page.goto(f"{app}/{SLUG}?seconds=1.0&prompt=a+siren")
     wait_for_run(page)
     audio = page.locator("audio").first
@@ -30,11 +32,3 @@ def test_generate_plays_with_a_moving_position(app, page):
     )
     assert 30 < moved < 70
     assert "seconds=1" in page.url and re.search("prompt=a(\\+|%20)siren", page.url)
-
-
-def test_codec_edit_is_heard_at_once(app, page):
-    page.goto(f"{app}/{SLUG}?work=Codec&edit=reverse")
-    wait_for_run(page)
-    page.get_by_text("Tokens after the edit").first.wait_for()
-    assert page.locator("audio").count() >= 2
-    assert page.get_by_text("Traceback").count() == 0
