@@ -15,6 +15,7 @@ from core.errors import DoesNotFit, LabError, Unavailable
 from core.runtime import devices, lean, memory
 
 LIBRARY_LOADERS = ("core.diffusion", "core.audio", "core.chat", "core.encoders")
+RESERVE_MB = 60.0  # what a run takes for a moment beside its model: previews, encoders, a page being drawn
 TORCH_MB = 260.0  # what importing torch adds, when it is not there yet
 
 
@@ -99,7 +100,7 @@ def _make_room(card: catalog.Card) -> None:
     needed = card.memory_mb + (0 if "torch" in sys.modules else TORCH_MB)
     budget = memory.budget_mb()
     for model_id in list(_state.loaded):
-        if memory.rss_mb() + needed <= budget:
+        if memory.rss_mb() + needed + RESERVE_MB <= budget:
             return
         if _state.loaded[model_id].users == 0:
             release(model_id)
