@@ -56,7 +56,10 @@ IDEAS = [
 ]
 
 # The strip of live samples, quick ones first: the last one imports diffusers, which takes seconds.
-STRIP = ("stylegan2", "stylegan", "stylegan3", "dcgan", "vae", "latent-diffusion")
+STRIP = ("stylegan2", "stylegan", "dcgan", "vae", "latent-diffusion")
+PROMPT = (
+    "a portrait of a person with tan skin, curly blue hair, glasses and a smile on a pink background, avataaars style"
+)
 
 STRIKING: list[tuple[str, dict[str, str]]] = [
     ("GAN_playground", {}),
@@ -124,6 +127,8 @@ def samples() -> None:
             settings: dict[str, Any] = {"model": card.id}
             if "count" in fields:
                 settings["count"] = 1
+            if "prompt" in fields:
+                settings |= {"prompt": PROMPT, "seed": 7}
             jobs.append((card, job_of(cls(**settings), f"home-{card.id}")))
     running = any(job.active for _, job in jobs)
 
@@ -139,7 +144,11 @@ def samples() -> None:
                     st.skeleton(height=150)
                 where = place(card)
                 if where:
-                    st.page_link(where, label=f"{card.title} · {card.year}", query_params={"model": card.id})
+                    st.page_link(
+                        where,
+                        label=f"{card.title.split(' (')[0].split(' with')[0]} · {card.year}",
+                        query_params={"model": card.id},
+                    )
         if running and not any(job.active for _, job in jobs):
             st.rerun()
 
@@ -181,7 +190,7 @@ def family_map() -> None:
         members = [c for c in catalog.cards(family=family, role="generator") if c.source == "embedded" and place(c)]
         for i, card in enumerate(members):
             angle = 2 * math.pi * (i + 0.5) / len(members)
-            leaves.append((x + 0.6 * math.cos(angle), y + 0.42 * math.sin(angle), card))
+            leaves.append((x + 0.75 * math.cos(angle), y + 0.5 * math.sin(angle), card))
         hub = {"size": 26, "color": style.color(family), "opacity": 0.3}
         figure.add_scatter(x=[x], y=[y], mode="markers", marker=hub, hoverinfo="skip")
         name = f"<b>{style.FAMILY_NAMES[family]}</b>"
@@ -200,8 +209,8 @@ def family_map() -> None:
         hovertext=[f"{card.title} ({card.year}), {card.parameters / 1e6:.2f} M parameters" for *_, card in leaves],
         hoverinfo="text",
     )
-    figure.update_xaxes(visible=False, range=[-0.9, 4.7])
-    figure.update_yaxes(visible=False, range=[-1.25, 2.2])
+    figure.update_xaxes(visible=False, range=[-1.1, 4.9])
+    figure.update_yaxes(visible=False, range=[-1.35, 2.3])
     alt = "Map of five families of generative models and the models of each that run here"
     _open_clicked(st.plotly_chart(figure, key="map", on_select="rerun", selection_mode="points", alt=alt), leaves)
 
