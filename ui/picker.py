@@ -85,7 +85,7 @@ def facts(card: Card) -> None:
 
 def _quality(card: Card) -> str:
     """The figure that says most: adherence, coverage or distance before the terms it was measured under."""
-    best = ("attributes_right", "coverage", "right", "pass_at_1", "psnr", "frechet")
+    best = ("attributes_right", "attribute_coverage", "right", "pass_at_1", "psnr", "frechet")
     names = [name for name in best if isinstance(card.quality.get(name), (int, float))] or list(card.quality)
     return f"{names[0].replace('_', ' ')} {card.quality[names[0]]}"
 
