@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ IDEAS = [
     (2024.1, "Spacetime patches", "diffusion", "video-dit"),
     (2024.4, "Any-to-any tokens", "autoregressive", "any-to-any"),
 ]
+
+SETTLE_SECONDS = 2.0  # the page is drawn and answers before the first job brings torch in
 
 # The strip of live samples, quick ones first: the last one imports diffusers, which takes seconds.
 STRIP = ("stylegan2", "stylegan", "dcgan", "vae", "latent-diffusion")
@@ -118,6 +121,21 @@ def samples() -> None:
     shown = [known[model] for model in STRIP if model in known]
     if not shown:
         st.caption("No image model is installed.")
+        return
+    # Torch comes in with the first job; the page is drawn and answers before that.
+    opened = st.session_state.setdefault("_home_opened", time.time())
+    if time.time() - opened < SETTLE_SECONDS:
+
+        @st.fragment(run_every=SETTLE_SECONDS / 2)
+        def wait() -> None:
+            for area in st.columns(len(shown)):
+                with area:
+                    st.skeleton(height=150)
+            if time.time() - opened >= SETTLE_SECONDS:
+                st.rerun()
+
+        wait()
+        st.caption("Computing a sample of each now · 64 x 64 pixels")
         return
     jobs = []
     for card in shown:
