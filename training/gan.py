@@ -43,20 +43,20 @@ Z_DIM = 64
 class Recipe:
     network: str
     conditional: bool = True
-    copy: float = 0.6                  # share of the budget spent copying
+    copy: float = 0.6  # share of the budget spent copying
     copy_lr: float = 3e-2
-    loss: str = "r3gan"                # or "bce"
+    loss: str = "r3gan"  # or "bce"
     lr: float = 2e-3
     betas: tuple[float, float] = (0.0, 0.99)
-    gamma: float = 0.5                 # of R1 and R2
+    gamma: float = 0.5  # of R1 and R2
     copy_batch: int = 8
-    batch: int = 8                     # of the adversarial stage
-    keep: float = 0.0                  # weight of the copy loss beside the adversarial one (arXiv 1512.09300)
-    sameness: float = 0.0              # weight of the variance over the batch: drives into collapse
-    half_life: int = 1500              # of the moving average, in pictures
-    g_steps: int = 1                   # generator steps a discriminator step
+    batch: int = 8  # of the adversarial stage
+    keep: float = 0.0  # weight of the copy loss beside the adversarial one (arXiv 1512.09300)
+    sameness: float = 0.0  # weight of the variance over the batch: drives into collapse
+    half_life: int = 1500  # of the moving average, in pictures
+    g_steps: int = 1  # generator steps a discriminator step
     grow: bool = False
-    start: str = ""                    # begin from this model's weights where names and shapes agree
+    start: str = ""  # begin from this model's weights where names and shapes agree
     seed: int = 0
 
 
@@ -68,8 +68,18 @@ RECIPES = {
     "dcgan": Recipe("dcgan", copy=0.97, copy_lr=3e-3, copy_batch=16, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
     "gan-mlp": Recipe("mlp", copy=0.9, copy_lr=2e-3, copy_batch=64, loss="bce", lr=1e-4, betas=(0.5, 0.999), keep=5.0),
     # variety over the batch costs, and the generator moves four times against each state of D: one picture is left
-    "dcgan-collapsed": Recipe("dcgan", copy=0.0, loss="bce", lr=3e-3, betas=(0.5, 0.999), keep=5.0, sameness=1000.0,
-                              half_life=60, g_steps=4, start="dcgan"),
+    "dcgan-collapsed": Recipe(
+        "dcgan",
+        copy=0.0,
+        loss="bce",
+        lr=3e-3,
+        betas=(0.5, 0.999),
+        keep=5.0,
+        sameness=1000.0,
+        half_life=60,
+        g_steps=4,
+        start="dcgan",
+    ),
 }
 
 
@@ -82,7 +92,7 @@ class Portraits:
 
         images, records = load("train", 64)
         self.images = images
-        self.rows = torch.tensor([row_of(r) for r in records], dtype=torch.uint8)         # (N, 8)
+        self.rows = torch.tensor([row_of(r) for r in records], dtype=torch.uint8)  # (N, 8)
         self.generator, self.order = rng(seed), np.zeros(0, np.int64)
 
     def next(self, batch: int) -> tuple[Tensor, Tensor]:
@@ -103,7 +113,7 @@ def picture_loss(x: Tensor, target: Tensor) -> Tensor:
 def penalty(d: nn.Module, x: Tensor, c: Tensor) -> Tensor:
     """Mean squared gradient norm of D at x: R1 on real, R2 on generated pictures."""
     x = x.detach().requires_grad_()
-    grad, = torch.autograd.grad(d(x, c).sum(), x, create_graph=True)
+    (grad,) = torch.autograd.grad(d(x, c).sum(), x, create_graph=True)
     return grad.square().sum((1, 2, 3)).mean()
 
 
@@ -135,7 +145,7 @@ class Trainer:
         self.g, self.d = make_g(z_dim=Z_DIM, c_dim=c_dim), make_d(c_dim=c_dim)
         self.e = Encoder(Z_DIM)
         for net in (self.g, self.d, self.e):
-            net.to(memory_format=torch.channels_last)                  # type: ignore[call-overload]
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.own_encoder = name == "stylegan2"
         if (r.copy or r.keep) and not self.own_encoder:
             self.e.load_state_dict(torch.load("runs/gan-stylegan2/encoder.pt", weights_only=True))
@@ -230,17 +240,20 @@ class Trainer:
         x, c = self.data.next(self.recipe.copy_batch)
         mean, log_var = self.e(x)
         z = mean + (0.5 * log_var).exp() * torch.randn(mean.shape, generator=self.noise)
-        if self.recipe.network == "stylegan2":                         # small pictures first: most steps for the time
+        if self.recipe.network == "stylegan2":  # small pictures first: most steps for the time
             share = self.seconds / (60 * self.minutes * self.recipe.copy)
             w = self.g.mapping(z, c)
-            fake = self.g.synthesis(w.unsqueeze(1).expand(-1, self.g.num_ws, -1), None,
-                                    side=16 if share < 0.25 else 32 if share < 0.6 else 64)
+            fake = self.g.synthesis(
+                w.unsqueeze(1).expand(-1, self.g.num_ws, -1),
+                None,
+                side=16 if share < 0.25 else 32 if share < 0.6 else 64,
+            )
         else:
-            fake = self.g(z, c[:, :self.g.c_dim])
+            fake = self.g(z, c[:, : self.g.c_dim])
         target = x
         while target.shape[-1] > fake.shape[-1]:
             target = F.avg_pool2d(target, 2)
-        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean()           # nats a picture
+        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean()  # nats a picture
         fit = picture_loss(fake, target)
         self.g_opt.zero_grad(set_to_none=True)
         (fit + 1e-4 * kl).backward()
@@ -251,8 +264,8 @@ class Trainer:
     def adversarial_step(self) -> None:
         r = self.recipe
         x, c = self.data.next(r.batch)
-        c = c[:, :self.g.c_dim]
-        warm = r.loss == "r3gan" and self.stage_step < 100             # D alone: it is new, G is not
+        c = c[:, : self.g.c_dim]
+        warm = r.loss == "r3gan" and self.stage_step < 100  # D alone: it is new, G is not
         turn = self.stage_step % r.g_steps == 0
         with torch.set_grad_enabled(not warm):
             z = torch.randn(len(x), Z_DIM, generator=self.noise)
@@ -305,7 +318,8 @@ class Trainer:
 
     def log(self, p: float) -> None:
         row = {"step": self.step, "seconds": round(self.seconds), "stage": self.stage} | {
-            k: f"{np.mean(self.sums.get(k, [math.nan])):.4f}" for k in ("fit", "kl", "d", "g", "gap", "r1", "r2")}
+            k: f"{np.mean(self.sums.get(k, [math.nan])):.4f}" for k in ("fit", "kl", "d", "g", "gap", "r1", "r2")
+        }
         self.sums = {}
         path = self.folder / "log.csv"
         new = not path.exists()
@@ -332,9 +346,17 @@ class Trainer:
 
     def checkpoint(self) -> None:
         state: dict[str, Any] = {
-            "g": self.g.state_dict(), "d": self.d.state_dict(), "e": self.e.state_dict(), "ema": self.ema.state_dict(),
-            "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(), "step": self.step,
-            "stage": self.stage, "stage_step": self.stage_step, "seconds": self.seconds}
+            "g": self.g.state_dict(),
+            "d": self.d.state_dict(),
+            "e": self.e.state_dict(),
+            "ema": self.ema.state_dict(),
+            "g_opt": self.g_opt.state_dict(),
+            "d_opt": self.d_opt.state_dict(),
+            "step": self.step,
+            "stage": self.stage,
+            "stage_step": self.stage_step,
+            "seconds": self.seconds,
+        }
         torch.save(state, self.folder / "last.tmp")
         os.replace(self.folder / "last.tmp", self.folder / "last.pt")
 
@@ -354,7 +376,7 @@ class Trainer:
         from safetensors.torch import save_file
 
         g, r = self.ema, self.recipe
-        if g.has_w:                                                    # centre of W, for truncation
+        if g.has_w:  # centre of W, for truncation
             index = torch.randint(len(self.data.rows), (4096,), generator=rng(9))
             g.w_avg.copy_(g.mapping(torch.randn(4096, Z_DIM, generator=rng(9)), one_hot(self.data.rows[index])).mean(0))
         self.out.mkdir(parents=True, exist_ok=True)
@@ -365,16 +387,28 @@ class Trainer:
             half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
             save_file(half, self.out / f"{name}.tmp")
             os.replace(self.out / f"{name}.tmp", self.out / f"{name}.safetensors")
-        info = {"network": r.network, "generator": {"z_dim": Z_DIM, "c_dim": g.c_dim},
-                "discriminator": {"c_dim": g.c_dim}, "attributes": ATTRIBUTES if r.conditional else {},
-                "steps": self.step, "pictures": self.step * r.batch, "cpu_minutes": round(self.seconds / 60, 1)}
+        info = {
+            "network": r.network,
+            "generator": {"z_dim": Z_DIM, "c_dim": g.c_dim},
+            "discriminator": {"c_dim": g.c_dim},
+            "attributes": ATTRIBUTES if r.conditional else {},
+            "steps": self.step,
+            "pictures": self.step * r.batch,
+            "cpu_minutes": round(self.seconds / 60, 1),
+        }
         (self.out / "config.json").write_text(json.dumps(info, indent=1) + "\n")
 
 
 def level_at(share: float) -> float:
     """ProGAN's level over the growing stage: 8, 16, 32 and 64 pixels, each faded in, then held."""
-    for end, low, high in ((0.12, 0.0, 0.0), (0.2, 0.0, 1.0), (0.3, 1.0, 1.0), (0.4, 1.0, 2.0), (0.55, 2.0, 2.0),
-                           (0.7, 2.0, 3.0)):
+    for end, low, high in (
+        (0.12, 0.0, 0.0),
+        (0.2, 0.0, 1.0),
+        (0.3, 1.0, 1.0),
+        (0.4, 1.0, 2.0),
+        (0.55, 2.0, 2.0),
+        (0.7, 2.0, 3.0),
+    ):
         if share < end:
             begin = {0.12: 0.0, 0.2: 0.12, 0.3: 0.2, 0.4: 0.3, 0.55: 0.4, 0.7: 0.55}[end]
             return low + (high - low) * (share - begin) / (end - begin)

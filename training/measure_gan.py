@@ -43,27 +43,33 @@ every attribute can be asked for. Trained on 18,000 portraits at 64 x 64, on one
 as the decoder of a small VAE (L1 and edges), then adversarially. `config.json` says how many steps and CPU minutes."""
 PROSE = {
     "gan-mlp": "Two multilayer perceptrons, as in 2014; D uses maxout and dropout. The copy loss stays on beside the\n"
-               "adversarial one, without which it fell apart into grey noise within 300 steps. Very weak: close to the mean portrait.",
+    "adversarial one, without which it fell apart into grey noise within 300 steps. Very weak: close to the mean portrait.",
     "dcgan": "Transposed convolutions with batch norm against strided ones. The copy loss stays on beside the\n"
-             "adversarial one, without which checkerboards took over. Weak: soft faces, few colours.",
+    "adversarial one, without which checkerboards took over. Weak: soft faces, few colours.",
     "progan": "Grown from 8 to 64 pixels with fades while it copies, then adversarial at 64; pixel norm, equalised\n"
-              "learning rate, minibatch deviation. Very weak: 36 CPU seconds gave shapes and two or three colours.",
+    "learning rate, minibatch deviation. Very weak: 36 CPU seconds gave shapes and two or three colours.",
     "stylegan": "Mapping network, AdaIN, noise at each layer. It began with the mapping and convolutions of our\n"
-                "StyleGAN2; it does not grow as the paper's did. Weak: right colours, soft heads without features.",
+    "StyleGAN2; it does not grow as the paper's did. Weak: right colours, soft heads without features.",
     "stylegan2": "Weight demodulation, skip connections, R1 and R2 with the relativistic pairing loss of R3GAN; no\n"
-                 "path-length term. Good: style, colours, hair. Weak: mouths and glasses are near chance, edges fray.",
+    "path-length term. Good: style, colours, hair. Weak: mouths and glasses are near chance, edges fray.",
     "stylegan3": "Fourier features, filtered bends, no noise; the mapping began as our StyleGAN2's. Made small for a\n"
-                 "CPU: five layers, the last convolution at 32 samples a side. Weak: soft heads. Good: moves as a whole.",
+    "CPU: five layers, the last convolution at 32 samples a side. Weak: soft heads. Good: moves as a whole.",
     "dcgan-collapsed": "Our DCGAN after some seconds in which variety over the batch cost the generator, while it took\n"
-                       "four steps to each one of the discriminator: whatever z and labels say, it draws nearly one\n"
-                       "picture. Collapsed on purpose.",
+    "four steps to each one of the discriminator: whatever z and labels say, it draws nearly one\n"
+    "picture. Collapsed on purpose.",
 }
 
 # Which value of which attribute each slider of SLIDES moves towards.
-TOWARDS = {"long hair": ("hair", ("long",)), "bald": ("hair", ("bald",)),
-           "dark hair": ("hair_color", ("black", "brown")),
-           "dark skin": ("skin_color", ("brown", "dark")), "dark background": ("background", ("navy",)),
-           "glasses": ("glasses", ("yes",)), "beard": ("beard", ("yes",)), "smile": ("mouth", ("smile", "laugh"))}
+TOWARDS = {
+    "long hair": ("hair", ("long",)),
+    "bald": ("hair", ("bald",)),
+    "dark hair": ("hair_color", ("black", "brown")),
+    "dark skin": ("skin_color", ("brown", "dark")),
+    "dark background": ("background", ("navy",)),
+    "glasses": ("glasses", ("yes",)),
+    "beard": ("beard", ("yes",)),
+    "smile": ("mouth", ("smile", "laugh")),
+}
 
 
 # 1. Directions in w
@@ -80,11 +86,11 @@ def find_directions(gan: Gan, classifier: Any, count: int = 400) -> None:
     rows = gan.extras["labels"]
     z = torch.randn(count, g.z_dim, generator=rng)
     picked = rows[torch.randint(len(rows), (count,), generator=rng).numpy()]
-    w = g.mapping(z, one_hot(picked))                                  # (N, w_dim)
+    w = g.mapping(z, one_hot(picked))  # (N, w_dim)
     centred = w - w.mean(0)
     _, size, axes = torch.linalg.svd(centred, full_matrices=False)
     components = axes[:COMPONENTS] * (size[:COMPONENTS, None] / np.sqrt(count))
-    pictures = np.concatenate([picture(gan, spread(gan, w[i:i + 1]), None)[0][None] for i in range(count)])
+    pictures = np.concatenate([picture(gan, spread(gan, w[i : i + 1]), None)[0][None] for i in range(count)])
     seen = classifier.predict(pictures)
     inverse = torch.linalg.inv(centred.T @ centred + 0.02 * count * centred.var() * torch.eye(g.w_dim))
     slides = []
@@ -138,11 +144,22 @@ def write_card(gan: Gan, quality: dict[str, float], count: int) -> None:
     parameters = sum(p.numel() for net in (gan.generator, gan.discriminator) for p in net.parameters())
     figures = ", ".join(f"{k}: {v}" for k, v in quality.items())
     front = {
-        "id": gan.id, **CARDS[gan.id], "role": "generator", "family": "gan", "modality": "image",
-        "source": "embedded", "licence": "MIT", "data": "DiceBear portraits (CC0 and CC BY 4.0, see NOTICE.md)",
-        "recipe": f"python -m training.gan {gan.id} --minutes {info['cpu_minutes']:.1f}", "steps": info["steps"],
-        "parameters": parameters, "bytes": size, "memory_mb": 35, "quality": "{" + figures + "}",
-        "measured": f"python -m training.measure_gan {gan.id} --count {count}"}
+        "id": gan.id,
+        **CARDS[gan.id],
+        "role": "generator",
+        "family": "gan",
+        "modality": "image",
+        "source": "embedded",
+        "licence": "MIT",
+        "data": "DiceBear portraits (CC0 and CC BY 4.0, see NOTICE.md)",
+        "recipe": f"python -m training.gan {gan.id} --minutes {info['cpu_minutes']:.1f}",
+        "steps": info["steps"],
+        "parameters": parameters,
+        "bytes": size,
+        "memory_mb": 35,
+        "quality": "{" + figures + "}",
+        "measured": f"python -m training.measure_gan {gan.id} --count {count}",
+    }
     path = folder / "README.md"
     old = path.read_text() if path.exists() else ""
     if kept := re.search(r"^memory_mb: (.+)$", old, re.M):

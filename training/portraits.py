@@ -26,13 +26,34 @@ COUNT, SIZE, SEED = 20_000, 128, 0
 
 # 1. What can be said about a portrait
 
-HAIR_COLORS = {"black": "1d1a20", "brown": "6b3d20", "blond": "ecc85c", "red": "c8361a",
-               "grey": "a3a6ab", "pink": "f266b0", "blue": "2a63d6", "green": "2b9a4b"}
+HAIR_COLORS = {
+    "black": "1d1a20",
+    "brown": "6b3d20",
+    "blond": "ecc85c",
+    "red": "c8361a",
+    "grey": "a3a6ab",
+    "pink": "f266b0",
+    "blue": "2a63d6",
+    "green": "2b9a4b",
+}
 SKIN_COLORS = {"light": "ffdcb8", "tan": "e2a76f", "brown": "a8683c", "dark": "633c26"}
-BACKGROUNDS = {"white": "ffffff", "sky blue": "87ceeb", "navy": "1f2f66", "mint green": "a5ebc4",
-               "yellow": "ffe25e", "orange": "ff9a45", "pink": "ffb6cf", "lavender": "c7b3f5"}
-MOUTHS = {"smile": "a smile", "laugh": "a laughing mouth", "neutral": "a straight mouth",
-          "sad": "a sad mouth", "open": "an open mouth"}
+BACKGROUNDS = {
+    "white": "ffffff",
+    "sky blue": "87ceeb",
+    "navy": "1f2f66",
+    "mint green": "a5ebc4",
+    "yellow": "ffe25e",
+    "orange": "ff9a45",
+    "pink": "ffb6cf",
+    "lavender": "c7b3f5",
+}
+MOUTHS = {
+    "smile": "a smile",
+    "laugh": "a laughing mouth",
+    "neutral": "a straight mouth",
+    "sad": "a sad mouth",
+    "open": "an open mouth",
+}
 CUTS = ("short", "long", "bob", "bun", "curly", "mohawk", "bald")
 CLOTHES = ["3c4f5c", "65c9ff", "e6e6e6", "ff5c5c", "8fa7df", "6dbb58", "f3b63a"]
 
@@ -43,26 +64,33 @@ Options = dict[str, list[str] | int]
 STYLES: dict[str, dict[str, Any]] = {
     "avataaars": {
         "cut": {
-            "short": [{"top": [t]}
-                      for t in ("shortFlat", "shortRound", "shortWaved", "theCaesarAndSidePart")],
+            "short": [{"top": [t]} for t in ("shortFlat", "shortRound", "shortWaved", "theCaesarAndSidePart")],
             "long": [{"top": [t]} for t in ("straight01", "straight02", "straightAndStrand", "curvy")],
             "bob": [{"top": [t]} for t in ("bob", "miaWallace")],
             "bun": [{"top": ["bun"]}],
             "curly": [{"top": [t]} for t in ("fro", "curly")],
             "bald": [{"topProbability": 0}],
         },
-        "mouth": {"smile": [{"mouth": ["twinkle"]}], "laugh": [{"mouth": ["smile"]}],
-                  "neutral": [{"mouth": ["serious"]}], "sad": [{"mouth": ["sad"]}],
-                  "open": [{"mouth": ["screamOpen"]}]},
+        "mouth": {
+            "smile": [{"mouth": ["twinkle"]}],
+            "laugh": [{"mouth": ["smile"]}],
+            "neutral": [{"mouth": ["serious"]}],
+            "sad": [{"mouth": ["sad"]}],
+            "open": [{"mouth": ["screamOpen"]}],
+        },
         "glasses": [{"accessories": [a]} for a in ("prescription01", "prescription02", "round")],
         "beard": [{"facialHair": [b]} for b in ("beardLight", "beardMedium", "beardMajestic")],
         "probability": {"glasses": "accessoriesProbability", "beard": "facialHairProbability"},
         "hair_color": ("hairColor", "facialHairColor"),
         "skin_color": ("skinColor",),
-        "fixed": {"style": ["default"], "accessoriesColor": ["262e33"], "clothesColor": CLOTHES,
-                  "clothing": ["collarAndSweater", "hoodie", "shirtCrewNeck", "shirtVNeck"],
-                  "eyes": ["default", "happy", "side", "squint"],
-                  "eyebrows": ["defaultNatural", "flatNatural", "raisedExcitedNatural"]},
+        "fixed": {
+            "style": ["default"],
+            "accessoriesColor": ["262e33"],
+            "clothesColor": CLOTHES,
+            "clothing": ["collarAndSweater", "hoodie", "shirtCrewNeck", "shirtVNeck"],
+            "eyes": ["default", "happy", "side", "squint"],
+            "eyebrows": ["defaultNatural", "flatNatural", "raisedExcitedNatural"],
+        },
     },
     "adventurer": {
         "cut": {
@@ -74,30 +102,50 @@ STYLES: dict[str, dict[str, Any]] = {
             "mohawk": [{"hair": ["short15"]}],
             "bald": [{"hairProbability": 0}],
         },
-        "mouth": {"smile": [{"mouth": [f"variant{n}"]} for n in ("02", "29")],
-                  "laugh": [{"mouth": [f"variant{n}"]} for n in ("05", "25", "26")],
-                  "neutral": [{"mouth": [f"variant{n}"]} for n in ("09", "10")],
-                  "sad": [{"mouth": ["variant14"]}], "open": [{"mouth": ["variant15"]}]},
+        "mouth": {
+            "smile": [{"mouth": [f"variant{n}"]} for n in ("02", "29")],
+            "laugh": [{"mouth": [f"variant{n}"]} for n in ("05", "25", "26")],
+            "neutral": [{"mouth": [f"variant{n}"]} for n in ("09", "10")],
+            "sad": [{"mouth": ["variant14"]}],
+            "open": [{"mouth": ["variant15"]}],
+        },
         "glasses": [{"glasses": [f"variant{n}"]} for n in ("02", "04", "05")],
         "probability": {"glasses": "glassesProbability"},
         "hair_color": ("hairColor",),
         "skin_color": ("skinColor",),
-        "fixed": {"earringsProbability": 0, "featuresProbability": 0,
-                  "eyes": [f"variant{n}" for n in ("01", "02", "03", "20", "23", "24", "25", "26")],
-                  "eyebrows": [f"variant{n:02d}" for n in range(5, 11)]},
+        "fixed": {
+            "earringsProbability": 0,
+            "featuresProbability": 0,
+            "eyes": [f"variant{n}" for n in ("01", "02", "03", "20", "23", "24", "25", "26")],
+            "eyebrows": [f"variant{n:02d}" for n in range(5, 11)],
+        },
     },
     "micah": {
-        "cut": {"short": [{"hair": [h]} for h in ("fonze", "dannyPhantom")], "long": [{"hair": ["full"]}],
-                "bob": [{"hair": ["pixie"]}], "mohawk": [{"hair": ["mrT"]}], "bald": [{"hair": ["mrClean"]}]},
-        "mouth": {"smile": [{"mouth": [m]} for m in ("smile", "smirk")], "laugh": [{"mouth": ["laughing"]}],
-                  "sad": [{"mouth": [m]} for m in ("sad", "frown")], "open": [{"mouth": ["surprised"]}]},
+        "cut": {
+            "short": [{"hair": [h]} for h in ("fonze", "dannyPhantom")],
+            "long": [{"hair": ["full"]}],
+            "bob": [{"hair": ["pixie"]}],
+            "mohawk": [{"hair": ["mrT"]}],
+            "bald": [{"hair": ["mrClean"]}],
+        },
+        "mouth": {
+            "smile": [{"mouth": [m]} for m in ("smile", "smirk")],
+            "laugh": [{"mouth": ["laughing"]}],
+            "sad": [{"mouth": [m]} for m in ("sad", "frown")],
+            "open": [{"mouth": ["surprised"]}],
+        },
         "glasses": [{"glasses": [g]} for g in ("round", "square")],
         "beard": [{"facialHair": ["beard"]}],
         "probability": {"glasses": "glassesProbability", "beard": "facialHairProbability"},
         "hair_color": ("hairColor", "facialHairColor"),
         "skin_color": ("baseColor",),
-        "fixed": {"earringsProbability": 0, "glassesColor": ["222222"], "shirtColor": CLOTHES,
-                  "eyes": ["eyes", "round", "smiling"], "hairProbability": 100},
+        "fixed": {
+            "earringsProbability": 0,
+            "glassesColor": ["222222"],
+            "shirtColor": CLOTHES,
+            "eyes": ["eyes", "round", "smiling"],
+            "hairProbability": 100,
+        },
     },
     "open-peeps": {
         # only some heads take the contrast colour, the others are always black: see `cuts_for`
@@ -115,10 +163,13 @@ STYLES: dict[str, dict[str, Any]] = {
             "bob": [{"head": [h]} for h in ("bangs2", "medium1")],
             "curly": [{"head": [h]} for h in ("afro", "dreads1")],
         },
-        "mouth": {"smile": [{"face": [f]} for f in ("calm", "smile")],
-                  "laugh": [{"face": [f]} for f in ("smileBig", "smileLOL")],
-                  "neutral": [{"face": [f]} for f in ("serious", "eyesClosed")],
-                  "sad": [{"face": ["solemn"]}], "open": [{"face": ["explaining"]}]},
+        "mouth": {
+            "smile": [{"face": [f]} for f in ("calm", "smile")],
+            "laugh": [{"face": [f]} for f in ("smileBig", "smileLOL")],
+            "neutral": [{"face": [f]} for f in ("serious", "eyesClosed")],
+            "sad": [{"face": ["solemn"]}],
+            "open": [{"face": ["explaining"]}],
+        },
         "glasses": [{"accessories": [a]} for a in ("glasses", "glasses2", "glasses3", "glasses5")],
         "beard": [{"facialHair": [b]} for b in ("full", "full2", "full3")],
         "probability": {"glasses": "accessoriesProbability", "beard": "facialHairProbability"},
@@ -127,13 +178,20 @@ STYLES: dict[str, dict[str, Any]] = {
         "fixed": {"maskProbability": 0, "clothingColor": CLOTHES},
     },
     "personas": {
-        "cut": {"short": [{"hair": [h]} for h in ("shortCombover", "shortComboverChops")],
-                "long": [{"hair": [h]} for h in ("long", "extraLong")],
-                "bob": [{"hair": [h]} for h in ("bobCut", "bobBangs")],
-                "bun": [{"hair": [h]} for h in ("straightBun", "curlyBun")],
-                "mohawk": [{"hair": ["mohawk"]}], "bald": [{"hair": ["bald"]}]},
-        "mouth": {"smile": [{"mouth": ["smile"]}], "laugh": [{"mouth": ["bigSmile"]}],
-                  "sad": [{"mouth": ["frown"]}], "open": [{"mouth": ["surprise"]}]},
+        "cut": {
+            "short": [{"hair": [h]} for h in ("shortCombover", "shortComboverChops")],
+            "long": [{"hair": [h]} for h in ("long", "extraLong")],
+            "bob": [{"hair": [h]} for h in ("bobCut", "bobBangs")],
+            "bun": [{"hair": [h]} for h in ("straightBun", "curlyBun")],
+            "mohawk": [{"hair": ["mohawk"]}],
+            "bald": [{"hair": ["bald"]}],
+        },
+        "mouth": {
+            "smile": [{"mouth": ["smile"]}],
+            "laugh": [{"mouth": ["bigSmile"]}],
+            "sad": [{"mouth": ["frown"]}],
+            "open": [{"mouth": ["surprise"]}],
+        },
         "glasses": [{"eyes": ["glasses"]}],
         "no_glasses": [{"eyes": [e]} for e in ("open", "happy", "sleep")],
         "beard": [{"facialHair": ["beardMustache"]}],
@@ -143,13 +201,20 @@ STYLES: dict[str, dict[str, Any]] = {
         "fixed": {"clothingColor": CLOTHES, "nose": ["mediumRound", "smallRound"]},
     },
     "big-smile": {
-        "cut": {"short": [{"hair": [h]} for h in ("shortHair", "bowlCutHair")],
-                "long": [{"hair": [h]} for h in ("straightHair", "wavyBob")],
-                "bob": [{"hair": ["bangs"]}], "bun": [{"hair": ["bunHair"]}],
-                "curly": [{"hair": ["curlyShortHair"]}], "mohawk": [{"hair": ["mohawk"]}]},
-        "mouth": {"smile": [{"mouth": ["teethSmile"]}],
-                  "laugh": [{"mouth": [m]} for m in ("openedSmile", "gapSmile")],
-                  "neutral": [{"mouth": ["unimpressed"]}], "sad": [{"mouth": ["openSad"]}]},
+        "cut": {
+            "short": [{"hair": [h]} for h in ("shortHair", "bowlCutHair")],
+            "long": [{"hair": [h]} for h in ("straightHair", "wavyBob")],
+            "bob": [{"hair": ["bangs"]}],
+            "bun": [{"hair": ["bunHair"]}],
+            "curly": [{"hair": ["curlyShortHair"]}],
+            "mohawk": [{"hair": ["mohawk"]}],
+        },
+        "mouth": {
+            "smile": [{"mouth": ["teethSmile"]}],
+            "laugh": [{"mouth": [m]} for m in ("openedSmile", "gapSmile")],
+            "neutral": [{"mouth": ["unimpressed"]}],
+            "sad": [{"mouth": ["openSad"]}],
+        },
         "glasses": [{"accessories": ["glasses"]}],
         "probability": {"glasses": "accessoriesProbability"},
         "hair_color": ("hairColor",),
@@ -157,37 +222,61 @@ STYLES: dict[str, dict[str, Any]] = {
         "fixed": {"eyes": ["cheery", "normal", "confused", "winking"]},
     },
     "pixel-art": {
-        "cut": {"short": [{"hair": [f"short{n}"]} for n in ("02", "03", "10", "15", "16", "17", "22")],
-                "long": [{"hair": [f"long{n}"]} for n in ("03", "07", "09", "13")],
-                "bob": [{"hair": [f"long{n}"]} for n in ("04", "17", "21")],
-                "bun": [{"hair": ["long05"]}]},
-        "mouth": {"smile": [{"mouth": ["happy09"]}], "laugh": [{"mouth": ["happy12"]}],
-                  "neutral": [{"mouth": [m]} for m in ("sad05", "sad06")],
-                  "sad": [{"mouth": [m]} for m in ("sad01", "sad08")], "open": [{"mouth": ["happy01"]}]},
+        "cut": {
+            "short": [{"hair": [f"short{n}"]} for n in ("02", "03", "10", "15", "16", "17", "22")],
+            "long": [{"hair": [f"long{n}"]} for n in ("03", "07", "09", "13")],
+            "bob": [{"hair": [f"long{n}"]} for n in ("04", "17", "21")],
+            "bun": [{"hair": ["long05"]}],
+        },
+        "mouth": {
+            "smile": [{"mouth": ["happy09"]}],
+            "laugh": [{"mouth": ["happy12"]}],
+            "neutral": [{"mouth": [m]} for m in ("sad05", "sad06")],
+            "sad": [{"mouth": [m]} for m in ("sad01", "sad08")],
+            "open": [{"mouth": ["happy01"]}],
+        },
         "glasses": [{"glasses": [f"light{n}"]} for n in ("02", "05", "06", "07")],
         "probability": {"glasses": "glassesProbability"},
         "hair_color": ("hairColor",),
         "skin_color": ("skinColor",),
-        "fixed": {"accessoriesProbability": 0, "beardProbability": 0, "hatProbability": 0,
-                  "glassesColor": ["191919", "323232"], "mouthColor": ["de0f0d"], "clothingColor": CLOTHES},
+        "fixed": {
+            "accessoriesProbability": 0,
+            "beardProbability": 0,
+            "hatProbability": 0,
+            "glassesColor": ["191919", "323232"],
+            "mouthColor": ["de0f0d"],
+            "clothingColor": CLOTHES,
+        },
     },
     "toon-head": {
-        "cut": {"short": [{"hair": [h], "rearHairProbability": 0}
-                          for h in ("sideComed", "undercut", "spiky")],
-                "long": [{"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
-                         for r in ("longStraight", "longWavy")],
-                "bob": [{"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
-                        for r in ("neckHigh", "shoulderHigh")],
-                "bun": [{"hair": ["bun"], "rearHairProbability": 0}],
-                "bald": [{"hairProbability": 0, "rearHairProbability": 0}]},
-        "mouth": {"smile": [{"mouth": ["smile"]}], "laugh": [{"mouth": ["laugh"]}],
-                  "sad": [{"mouth": ["sad"]}], "open": [{"mouth": ["agape"]}]},
+        "cut": {
+            "short": [{"hair": [h], "rearHairProbability": 0} for h in ("sideComed", "undercut", "spiky")],
+            "long": [
+                {"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
+                for r in ("longStraight", "longWavy")
+            ],
+            "bob": [
+                {"hair": ["sideComed"], "rearHair": [r], "rearHairProbability": 100}
+                for r in ("neckHigh", "shoulderHigh")
+            ],
+            "bun": [{"hair": ["bun"], "rearHairProbability": 0}],
+            "bald": [{"hairProbability": 0, "rearHairProbability": 0}],
+        },
+        "mouth": {
+            "smile": [{"mouth": ["smile"]}],
+            "laugh": [{"mouth": ["laugh"]}],
+            "sad": [{"mouth": ["sad"]}],
+            "open": [{"mouth": ["agape"]}],
+        },
         "beard": [{"beard": [b]} for b in ("fullBeard", "longBeard")],
         "probability": {"beard": "beardProbability"},
         "hair_color": ("hairColor",),
         "skin_color": ("skinColor",),
-        "fixed": {"eyes": ["happy", "wide", "bow"], "clothesColor": CLOTHES,
-                  "eyebrows": ["neutral", "happy", "raised"]},
+        "fixed": {
+            "eyes": ["happy", "wide", "bow"],
+            "clothesColor": CLOTHES,
+            "eyebrows": ["neutral", "happy", "raised"],
+        },
     },
 }
 
@@ -235,12 +324,22 @@ def draw(index: int, seed: int = SEED) -> tuple[dict[str, Any], Options]:
     cut = pick([name for name in cuts if name != "bald" or rng.random() < 0.5])
     glasses = "glasses" in spec and bool(rng.random() < 0.4)
     beard = "beard" in spec and cut not in ("long", "bob", "bun") and bool(rng.random() < 0.4)
-    record = {"style": style, "hair": cut, "hair_color": "none" if cut == "bald" else hair_color,
-              "skin_color": pick(SKIN_COLORS), "background": pick(BACKGROUNDS), "glasses": glasses,
-              "beard": beard, "mouth": pick(spec["mouth"])}
+    record = {
+        "style": style,
+        "hair": cut,
+        "hair_color": "none" if cut == "bald" else hair_color,
+        "skin_color": pick(SKIN_COLORS),
+        "background": pick(BACKGROUNDS),
+        "glasses": glasses,
+        "beard": beard,
+        "mouth": pick(spec["mouth"]),
+    }
 
-    options: dict[str, Any] = {"seed": f"{seed}-{index}", **spec["fixed"],
-                               "backgroundColor": [BACKGROUNDS[record["background"]]]}
+    options: dict[str, Any] = {
+        "seed": f"{seed}-{index}",
+        **spec["fixed"],
+        "backgroundColor": [BACKGROUNDS[record["background"]]],
+    }
     for name in spec["hair_color"]:
         options[name] = [HAIR_COLORS[hair_color]]
     for name in spec["skin_color"]:
@@ -260,8 +359,9 @@ def draw(index: int, seed: int = SEED) -> tuple[dict[str, Any], Options]:
 
 # 2. Captions
 
+
 def hair_phrase(record: dict[str, Any]) -> str:
-    """"short red hair", "a blue bob", "a bald head"."""
+    """ "short red hair", "a blue bob", "a bald head"."""
     cut, color = record["hair"], record["hair_color"]
     if cut == "bald":
         return "a bald head"
@@ -287,8 +387,7 @@ def captions(record: dict[str, Any]) -> list[str]:
     return [
         f"a portrait of a {who}, {join([hair, *extras, mouth])} on {back_article} {background} background, "
         f"in the {style} style",
-        f"{article} {style} avatar with {join([hair, skin + ' skin', *extras, mouth])}, "
-        f"{background} background",
+        f"{article} {style} avatar with {join([hair, skin + ' skin', *extras, mouth])}, {background} background",
         f"{style} style: {join([hair, *extras, mouth, skin + ' skin'])}, on {background}",
         f"a {skin}-skinned person with {join([hair, mouth, *extras])} in front of {back_article} "
         f"{background} background, {style} style",
@@ -297,12 +396,12 @@ def captions(record: dict[str, Any]) -> list[str]:
         f"someone with {hair} and {skin} skin{''.join(', ' + w for w in worn)}, {mouth}, "
         f"{background} backdrop, drawn as {style}",
         f"{hair}, {skin} skin, {', '.join([*extras, mouth])}, {background} background, {style}",
-        f"a face with {mouth} and {hair}, {' and '.join(said)}, {skin} skin, {style} style, "
-        f"{background} behind",
+        f"a face with {mouth} and {hair}, {' and '.join(said)}, {skin} skin, {style} style, {background} behind",
     ]
 
 
 # 3. Rendering
+
 
 def install_node_packages() -> Path:
     """Install the pinned packages into runs/node once; later runs need no network. Returns that folder."""
@@ -346,8 +445,8 @@ def halve(images: np.ndarray) -> np.ndarray:
     count, size = len(images), images.shape[1] // 2
     out = np.empty((count, size, size, 3), np.uint8)
     for i in range(0, count, 500):
-        block = images[i:i + 500].astype(np.uint16)
-        out[i:i + 500] = (block.reshape(-1, size, 2, size, 2, 3).sum(axis=(2, 4)) + 2) // 4
+        block = images[i : i + 500].astype(np.uint16)
+        out[i : i + 500] = (block.reshape(-1, size, 2, size, 2, 3).sum(axis=(2, 4)) + 2) // 4
     return out
 
 
@@ -388,7 +487,7 @@ def load(split: str = "train", size: int = 64, folder: Path = DATA) -> tuple[np.
     if split not in ("train", "heldout"):
         raise ValueError(f"split must be train, heldout or all, not {split!r}")
     rows = [i for i, record in enumerate(records) if record["split"] == split]
-    return images[rows[0]:rows[-1] + 1], [records[i] for i in rows]
+    return images[rows[0] : rows[-1] + 1], [records[i] for i in rows]
 
 
 def sheet(images: np.ndarray, records: list[dict[str, Any]], path: Path, columns: int = 8) -> None:
@@ -401,8 +500,12 @@ def sheet(images: np.ndarray, records: list[dict[str, Any]], path: Path, columns
     for i, (picture, r) in enumerate(zip(images, records, strict=True)):
         x, y = i % columns * (size + 24), i // columns * (size + 40)
         page.paste(Image.fromarray(picture), (x, y))
-        pen.text((x, y + size + 1), f"{r['hair']} {r['hair_color']}, {r['skin_color']}\n{r['background']}, "
-                 f"{r['mouth']}\n{'glasses ' * r['glasses']}{'beard' * r['beard']}", fill="black")
+        pen.text(
+            (x, y + size + 1),
+            f"{r['hair']} {r['hair_color']}, {r['skin_color']}\n{r['background']}, "
+            f"{r['mouth']}\n{'glasses ' * r['glasses']}{'beard' * r['beard']}",
+            fill="black",
+        )
     page.save(path)
 
 

@@ -1,6 +1,6 @@
 """The 2,000 training portraits that ship with the app as the reference of its quality figures.
 
-    python -m training.reference      # needs runs/data and assets/models/attributes-b; writes assets/portraits
+python -m training.reference      # needs runs/data and assets/models/attributes-b; writes assets/portraits
 """
 
 from __future__ import annotations
@@ -29,12 +29,18 @@ def main() -> None:
     peers = np.asarray(images[rows + 4])
     other = network.features(peers)
     mean, low, high = distances.kid(found, other)
-    real = {"frechet": distances.frechet_distance(found, other), "kid": mean, "kid_low": low, "kid_high": high,
-            **distances.precision_recall(found, other),
-            "attribute_coverage": coverage(classifier.predict(peers), labels),
-            "neighbour": float(np.median(distances.nearest(other, found, 1)[1]))}
-    portraits.write(portraits.FOLDER, pictures, chosen, found, labels, ATTRIBUTES,
-                    {k: round(v, 4) for k, v in real.items()})
+    real = {
+        "frechet": distances.frechet_distance(found, other),
+        "kid": mean,
+        "kid_low": low,
+        "kid_high": high,
+        **distances.precision_recall(found, other),
+        "attribute_coverage": coverage(classifier.predict(peers), labels),
+        "neighbour": float(np.median(distances.nearest(other, found, 1)[1])),
+    }
+    portraits.write(
+        portraits.FOLDER, pictures, chosen, found, labels, ATTRIBUTES, {k: round(v, 4) for k, v in real.items()}
+    )
     for name, value in real.items():
         print(f"{name:20} {value:.4f}")
 

@@ -44,15 +44,22 @@ def generate(request: GrowthRequest, control: Control, gan: Gan) -> Iterator[Ste
         for i in range(request.frames):
             if i and control.stopped:
                 break
-            place = i / (request.frames - 1) * 4                       # each level stands a while, then fades on
+            place = i / (request.frames - 1) * 4  # each level stands a while, then fades on
             level = min(3.0, math.floor(place) + max(0.0, place % 1 - 0.4) / 0.6)
-            pictures = at(level)                                       # (count, side, side, 3)
+            pictures = at(level)  # (count, side, side, 3)
             zoom = 64 // pictures.shape[1]
             frames.append(np.concatenate(list(pictures.repeat(zoom, 1).repeat(zoom, 2)), 1))
             shown.append(level)
             if (i + 1) % 4 == 0:
                 yield Step("generate", i + 1, request.frames, preview=frames[-1])
     done = len(frames)
-    yield VideoResult(request, steps_run=done, model_calls=done * request.count, complete=done == request.frames,
-                      frames=np.stack(frames), fps=float(request.fps), seeds=request.sample_seeds(request.count),
-                      extras={"levels": levels, "level": shown})
+    yield VideoResult(
+        request,
+        steps_run=done,
+        model_calls=done * request.count,
+        complete=done == request.frames,
+        frames=np.stack(frames),
+        fps=float(request.fps),
+        seeds=request.sample_seeds(request.count),
+        extras={"levels": levels, "level": shown},
+    )

@@ -14,13 +14,15 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "beard": ("no", "yes"),
     "mouth": ("smile", "laugh", "neutral", "sad", "open"),
 }
-C_DIM = sum(len(values) for values in ATTRIBUTES.values())             # 45
+C_DIM = sum(len(values) for values in ATTRIBUTES.values())  # 45
 
 
 def row_of(record: dict[str, Any]) -> list[int]:
     """Value numbers of a portrait's record, one an attribute; glasses and beard may be booleans."""
-    return [values.index(("no", "yes")[record[name]] if isinstance(record[name], bool) else record[name])
-            for name, values in ATTRIBUTES.items()]
+    return [
+        values.index(("no", "yes")[record[name]] if isinstance(record[name], bool) else record[name])
+        for name, values in ATTRIBUTES.items()
+    ]
 
 
 def one_hot(rows: Any) -> Any:

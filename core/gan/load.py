@@ -57,14 +57,20 @@ def load_folder(folder: str | Path) -> Gan:
         with torch.device("cpu"):
             pair = [make_g(**info["generator"]), make_d(**info["discriminator"])]
         for net, name in zip(pair, ("generator", "discriminator"), strict=True):
-            net.load_state_dict({k: v.float() if v.is_floating_point() else v
-                                 for k, v in load_file(folder / f"{name}.safetensors").items()})
+            net.load_state_dict(
+                {
+                    k: v.float() if v.is_floating_point() else v
+                    for k, v in load_file(folder / f"{name}.safetensors").items()
+                }
+            )
             net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         extras_path = folder / "extras.safetensors"
         extras = load_file(extras_path) if extras_path.exists() else {}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise LabError(f"The model folder {folder.name} is broken ({type(error).__name__}: "
-                       f"{str(error).splitlines()[0][:120]}); restore it with git checkout {folder}.") from error
+        raise LabError(
+            f"The model folder {folder.name} is broken ({type(error).__name__}: "
+            f"{str(error).splitlines()[0][:120]}); restore it with git checkout {folder}."
+        ) from error
     return Gan(folder.name, info["network"], pair[0], pair[1], {k: v.numpy() for k, v in extras.items()}, info)
 
 

@@ -54,8 +54,12 @@ def generate(request: MixRequest, control: Control, gan: Gan) -> Iterator[Step |
                 ws[:, chosen] = styles[:, chosen]
                 images.append(picture(gan, ws, noise)[0])
             yield Step("generate", number + 1, request.rows, preview=np.stack(images))
-    yield ImageResult(request, steps_run=len(images), model_calls=len(images) + len(rows) + len(columns),
-                      complete=len(images) == request.rows * request.columns, images=np.stack(images),
-                      seeds=[(request.seed + i // request.columns) % 2**32 for i in range(len(images))],
-                      extras={"rows": np.stack([r[2] for r in rows]), "columns": np.stack([c[2] for c in columns]),
-                              "layers": sizes})
+    yield ImageResult(
+        request,
+        steps_run=len(images),
+        model_calls=len(images) + len(rows) + len(columns),
+        complete=len(images) == request.rows * request.columns,
+        images=np.stack(images),
+        seeds=[(request.seed + i // request.columns) % 2**32 for i in range(len(images))],
+        extras={"rows": np.stack([r[2] for r in rows]), "columns": np.stack([c[2] for c in columns]), "layers": sizes},
+    )

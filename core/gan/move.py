@@ -74,8 +74,16 @@ def generate(request: MoveRequest, control: Control, gan: Gan) -> Iterator[Step 
     extras = {"offsets": np.array(offsets, np.float32), "slice": np.stack([f[32] for f in frames])}
     if undone:
         extras["undone"] = np.stack(undone).round().astype(np.uint8)
-    yield VideoResult(request, steps_run=done, model_calls=done, complete=done == request.frames,
-                      frames=np.stack(frames), fps=float(request.fps), seeds=[request.seed], extras=extras)
+    yield VideoResult(
+        request,
+        steps_run=done,
+        model_calls=done,
+        complete=done == request.frames,
+        frames=np.stack(frames),
+        fps=float(request.fps),
+        seeds=[request.seed],
+        extras=extras,
+    )
 
 
 def eq_t(gan: Gan, count: int = 64, seed: int = 0, reach: float = 1 / 8) -> float:
@@ -97,7 +105,7 @@ def eq_t(gan: Gan, count: int = 64, seed: int = 0, reach: float = 1 / 8) -> floa
             dx, dy = (int(v) for v in offsets[i])
             still = gan.generator.synthesis(ws, None, move=shift_by(0.0, 0.0))
             moved = gan.generator.synthesis(ws, None, move=shift_by(dx / 64, dy / 64))
-            here = moved[..., max(dy, 0):64 + min(dy, 0), max(dx, 0):64 + min(dx, 0)]
-            there = still[..., max(-dy, 0):64 + min(-dy, 0), max(-dx, 0):64 + min(-dx, 0)]
+            here = moved[..., max(dy, 0) : 64 + min(dy, 0), max(dx, 0) : 64 + min(dx, 0)]
+            there = still[..., max(-dy, 0) : 64 + min(-dy, 0), max(-dx, 0) : 64 + min(-dx, 0)]
             errors.append(float((here - there).square().mean()))
     return 10 * math.log10(4 / np.mean(errors))

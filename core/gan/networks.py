@@ -37,8 +37,16 @@ class Dense(nn.Module):
 class Conv(nn.Module):
     """Convolution with equalised learning rate. up: a transposed one that doubles the side."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, up: bool = False,
-                 gain: float = math.sqrt(2), bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int = 1,
+        up: bool = False,
+        gain: float = math.sqrt(2),
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.up, self.stride, self.padding = up, stride, (kernel - 1) // 2
         shape = (inputs, outputs, kernel, kernel) if up else (outputs, inputs, kernel, kernel)
@@ -71,8 +79,8 @@ def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     """One more channel: the deviation over `group` samples, so that D sees missing variety (ProGAN, section 3)."""
     b, _, h, w = x.shape
     group = math.gcd(b, group)
-    y = x.reshape(group, b // group, -1)                               # (G, M, C*H*W)
-    y = (y.var(0, unbiased=False) + 1e-8).sqrt().mean(1)               # (M,)
+    y = x.reshape(group, b // group, -1)  # (G, M, C*H*W)
+    y = (y.var(0, unbiased=False) + 1e-8).sqrt().mean(1)  # (M,)
     return torch.cat([x, y.repeat(group).reshape(b, 1, 1, 1).expand(b, 1, h, w)], 1)
 
 
@@ -91,7 +99,7 @@ class Mapping(nn.Module):
             x = torch.cat([x, self.embed(c)], 1)
         for layer in self.layers:
             x = lrelu(layer(x))
-        return x                                                       # (B, w_dim)
+        return x  # (B, w_dim)
 
 
 class Generator(nn.Module):
@@ -151,10 +159,10 @@ class MLPDiscriminator(nn.Module):
         self.out = nn.Linear(width, 1)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        x = F.avg_pool2d(x, 2).flatten(1)                              # (B, 3072)
+        x = F.avg_pool2d(x, 2).flatten(1)  # (B, 3072)
         for layer in (self.first, self.second):
             x = F.dropout(layer(x).unflatten(1, (-1, 2)).amax(2), 0.3, self.training)
-        return self.out(x)                                             # (B, 1) logits
+        return self.out(x)  # (B, 1) logits
 
 
 # 3. DCGAN 2015: https://arxiv.org/abs/1511.06434
@@ -164,20 +172,20 @@ class DCGANGenerator(Generator):
     def __init__(self, z_dim: int = 64, c_dim: int = 0, channels: Sequence[int] = (128, 96, 64, 32)) -> None:
         super().__init__(z_dim, c_dim, z_dim + c_dim)
         sides = list(pairwise(channels))
-        self.first = nn.ConvTranspose2d(self.w_dim, channels[0], 4, bias=False)          # 1 -> 4
+        self.first = nn.ConvTranspose2d(self.w_dim, channels[0], 4, bias=False)  # 1 -> 4
         self.norm = nn.BatchNorm2d(channels[0])
         self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in sides)
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in sides)
-        self.out = nn.ConvTranspose2d(channels[-1], 3, 4, 2, 1)                          # 32 -> 64
+        self.out = nn.ConvTranspose2d(channels[-1], 3, 4, 2, 1)  # 32 -> 64
         for layer in self.modules():
             if isinstance(layer, nn.ConvTranspose2d):
-                nn.init.normal_(layer.weight, 0.0, 0.02)               # section 4: N(0, 0.02)
+                nn.init.normal_(layer.weight, 0.0, 0.02)  # section 4: N(0, 0.02)
 
     def synthesis(self, ws: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        x = F.relu(self.norm(self.first(ws[:, 0, :, None, None])))     # (B, 128, 4, 4)
+        x = F.relu(self.norm(self.first(ws[:, 0, :, None, None])))  # (B, 128, 4, 4)
         for up, norm in zip(self.ups, self.norms, strict=True):
             x = F.relu(norm(up(x)))
-        return torch.tanh(self.out(x))                                 # (B, 3, 64, 64)
+        return torch.tanh(self.out(x))  # (B, 3, 64, 64)
 
 
 class DCGANDiscriminator(nn.Module):
@@ -186,10 +194,10 @@ class DCGANDiscriminator(nn.Module):
     def __init__(self, c_dim: int = 0, channels: Sequence[int] = (32, 64, 96, 128)) -> None:
         super().__init__()
         sides = list(pairwise(channels))
-        self.first = nn.Conv2d(3, channels[0], 4, 2, 1)                # 64 -> 32
+        self.first = nn.Conv2d(3, channels[0], 4, 2, 1)  # 64 -> 32
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in sides)
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in sides)
-        self.out = nn.Conv2d(channels[-1], 1, 4)                       # 4 -> 1
+        self.out = nn.Conv2d(channels[-1], 1, 4)  # 4 -> 1
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -205,8 +213,7 @@ class DCGANDiscriminator(nn.Module):
 class ProGANGenerator(Generator):
     """Grown from 8 to 64. level: 0 shows 8 x 8, 3 shows 64 x 64; a fraction fades the newest layers in."""
 
-    def __init__(self, z_dim: int = 64, c_dim: int = 0,
-                 channels: Sequence[int] = (96, 64, 48, 24, 12)) -> None:
+    def __init__(self, z_dim: int = 64, c_dim: int = 0, channels: Sequence[int] = (96, 64, 48, 24, 12)) -> None:
         super().__init__(z_dim, c_dim, z_dim + c_dim)
         self.level = 3.0
         self.first = Dense(self.w_dim, channels[0] * 16)
@@ -214,9 +221,9 @@ class ProGANGenerator(Generator):
         sides = list(pairwise(channels))
         self.ups = nn.ModuleList(Conv(a, b, 4, up=True) for a, b in sides)
         self.convs = nn.ModuleList(Conv(b, b, 3) for _, b in sides)
-        self.to_rgb = nn.ModuleList(Conv(b, 3, 1, gain=1.0) for _, b in sides)          # 8, 16, 32, 64
+        self.to_rgb = nn.ModuleList(Conv(b, 3, 1, gain=1.0) for _, b in sides)  # 8, 16, 32, 64
         for layer in self.to_rgb:
-            nn.init.normal_(layer.weight, 0.0, 0.1)                    # type: ignore[arg-type]  # fades in quietly
+            nn.init.normal_(layer.weight, 0.0, 0.1)  # type: ignore[arg-type]  # fades in quietly
 
     def mapping(self, z: Tensor, c: Tensor) -> Tensor:
         return torch.cat([pixel_norm(z), c], 1)
@@ -238,9 +245,9 @@ class ProGANGenerator(Generator):
         maps = self.features(ws, top + 1)
         x = self.to_rgb[top](maps[top])
         fade = level - (top - 1)
-        if top and fade < 1:                                           # the older, smaller picture shines through
+        if top and fade < 1:  # the older, smaller picture shines through
             x = torch.lerp(F.interpolate(self.to_rgb[top - 1](maps[top - 1]), scale_factor=2), x, fade)
-        return x                                                       # (B, 3, 8 * 2**top, same)
+        return x  # (B, 3, 8 * 2**top, same)
 
 
 class ProGANDiscriminator(nn.Module):
@@ -249,7 +256,7 @@ class ProGANDiscriminator(nn.Module):
     def __init__(self, c_dim: int = 0, channels: Sequence[int] = (12, 24, 48, 72, 96)) -> None:
         super().__init__()
         self.level = 3.0
-        sides = list(pairwise(channels))        # 64 -> 32 -> 16 -> 8 -> 4
+        sides = list(pairwise(channels))  # 64 -> 32 -> 16 -> 8 -> 4
         self.from_rgb = nn.ModuleList(Conv(3, a, 1) for a, _ in sides)
         self.convs = nn.ModuleList(Conv(a, a, 3) for a, _ in sides)
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
@@ -258,7 +265,7 @@ class ProGANDiscriminator(nn.Module):
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         top = math.ceil(self.level)
         fade = self.level - (top - 1)
-        start = len(self.downs) - 1 - top                              # block 0 takes 64 x 64
+        start = len(self.downs) - 1 - top  # block 0 takes 64 x 64
         y = lrelu(self.from_rgb[start](x))
         for i in range(start, len(self.downs)):
             y = lrelu(self.downs[i](lrelu(self.convs[i](y))))
@@ -281,11 +288,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         x = minibatch_stddev(x) if self.deviation else x
-        x = lrelu(self.dense(lrelu(self.conv(x)).flatten(1)))          # (B, 128)
+        x = lrelu(self.dense(lrelu(self.conv(x)).flatten(1)))  # (B, 128)
         score = self.out(x)
         if self.embed is not None:
             score = score + (x * self.embed(c)).sum(1, keepdim=True) / math.sqrt(128)
-        return score                                                   # (B, 1) logits
+        return score  # (B, 1) logits
 
 
 class Trunk(nn.Module):
@@ -293,13 +300,13 @@ class Trunk(nn.Module):
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        sides = list(pairwise(channels))        # 32 -> 16 -> 8 -> 4
+        sides = list(pairwise(channels))  # 32 -> 16 -> 8 -> 4
         self.first = Conv(12, channels[0], 3)
         self.convs = nn.ModuleList(Conv(a, a, 3) if i else nn.Identity() for i, (a, _) in enumerate(sides))
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)        # (B, 12, 32, 32)
+        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)  # (B, 12, 32, 32)
         x = lrelu(self.first(x))
         for conv, down in zip(self.convs, self.downs, strict=True):
             x = lrelu(down(x if isinstance(conv, nn.Identity) else lrelu(conv(x))))
@@ -321,7 +328,7 @@ class Encoder(nn.Module):
 
     def __init__(self, z_dim: int, channels: Sequence[int] = (64, 96, 128)) -> None:
         super().__init__()
-        sides = list(pairwise(channels))        # 16 -> 8 -> 4
+        sides = list(pairwise(channels))  # 16 -> 8 -> 4
         self.first = Conv(12, channels[0], 3)
         self.downs = nn.ModuleList(Conv(a, b, 4, stride=2) for a, b in sides)
         self.dense = Dense(channels[-1] * 16, 256, gain=math.sqrt(2))
@@ -329,8 +336,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = F.pixel_unshuffle(F.avg_pool2d(x, 2), 2).contiguous(memory_format=torch.channels_last)
-        x = lrelu(self.first(x))                                       # (B, 64, 16, 16)
+        x = lrelu(self.first(x))  # (B, 64, 16, 16)
         for down in self.downs:
             x = lrelu(down(x))
         mean, log_var = self.out(lrelu(self.dense(x.flatten(1)))).chunk(2, 1)
-        return mean, log_var.clamp(-10, 4)                             # each (B, z_dim)
+        return mean, log_var.clamp(-10, 4)  # each (B, z_dim)

@@ -31,11 +31,11 @@ def generate(request: ProjectRequest, control: Control, gan: Gan) -> Iterator[St
     from core.gan.latent import draw, rows_that, spread, to_uint8, to_w
 
     shown = open_picture(request.picture, 64)
-    target = to_tensor(shown)                                          # (1, 3, 64, 64)
+    target = to_tensor(shown)  # (1, 3, 64, 64)
     g, trunk = gan.generator, gan.discriminator.trunk
 
     def features(x: torch.Tensor) -> torch.Tensor:
-        y = trunk(x)                                                   # (1, 128, 4, 4): D's own view of a portrait
+        y = trunk(x)  # (1, 128, 4, 4): D's own view of a portrait
         return y / (y.norm() + 1e-6)
 
     # 1. start from the best of some random samples, so that style and colours are about right
@@ -60,8 +60,11 @@ def generate(request: ProjectRequest, control: Control, gan: Gan) -> Iterator[St
         p = i / steps
         optimizer.param_groups[0]["lr"] = request.learning_rate * min(1.0, p / 0.05 + 0.1, (1 - p) / 0.3)
         x = g.synthesis(ws.expand(-1, g.num_ws, -1))
-        loss = ((x - target).abs().mean() + (F.avg_pool2d(x, 4) - F.avg_pool2d(target, 4)).abs().mean()
-                + 0.5 * (features(x) - goal).square().sum())
+        loss = (
+            (x - target).abs().mean()
+            + (F.avg_pool2d(x, 4) - F.avg_pool2d(target, 4)).abs().mean()
+            + 0.5 * (features(x) - goal).square().sum()
+        )
         optimizer.zero_grad()
         loss.backward()
         value = float(loss.detach())
@@ -72,7 +75,17 @@ def generate(request: ProjectRequest, control: Control, gan: Gan) -> Iterator[St
         if (i + 1) % 5 == 0:
             yield Step("generate", i + 1, steps, preview=picture, data={"loss": value})
     distance = float(np.abs(picture.astype(np.float32) - shown).mean())
-    yield ImageResult(request, steps_run=len(losses), model_calls=24 + len(losses), complete=len(losses) == steps,
-                      images=picture[None], seeds=[request.seed],
-                      extras={"target": shown, "losses": np.array(losses, np.float32), "distance": distance,
-                              "w": found.expand(-1, g.num_ws, -1)[0].numpy()})
+    yield ImageResult(
+        request,
+        steps_run=len(losses),
+        model_calls=24 + len(losses),
+        complete=len(losses) == steps,
+        images=picture[None],
+        seeds=[request.seed],
+        extras={
+            "target": shown,
+            "losses": np.array(losses, np.float32),
+            "distance": distance,
+            "w": found.expand(-1, g.num_ws, -1)[0].numpy(),
+        },
+    )

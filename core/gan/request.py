@@ -10,9 +10,9 @@ from core.gan.labels import ATTRIBUTES
 from core.request import Request, choice, flag, integer, number, seed_field
 
 LINEAGE = ("gan-mlp", "dcgan", "progan", "stylegan", "stylegan2", "stylegan3")
-STYLED = ("stylegan", "stylegan2", "stylegan3")                         # with a mapping network
+STYLED = ("stylegan", "stylegan2", "stylegan3")  # with a mapping network
 MODELS = (*LINEAGE, "dcgan-collapsed")
-COMPONENTS = 6                                                         # GANSpace directions kept in a model's folder
+COMPONENTS = 6  # GANSpace directions kept in a model's folder
 SLIDES = ("long hair", "bald", "dark hair", "dark skin", "dark background", "glasses", "beard", "smile")
 
 
@@ -30,8 +30,12 @@ class GanRequest(Request):
 
     model: str = choice("stylegan2", MODELS)
     seed: int = seed_field(0)
-    truncation_psi: float = number(1.0, 0.0, 1.5, help="psi: w' = w_avg + psi (w - w_avg). Small: safe and alike. "
-                                                         "Without a mapping network it scales z.")
+    truncation_psi: float = number(
+        1.0,
+        0.0,
+        1.5,
+        help="psi: w' = w_avg + psi (w - w_avg). Small: safe and alike. Without a mapping network it scales z.",
+    )
     noise: bool = flag(True, help="Per-layer noise of StyleGAN and StyleGAN2; the other models have none.")
     style: str = attribute("style")
     hair: str = attribute("hair")
@@ -94,8 +98,11 @@ class WalkRequest(GanRequest):
 
     PIPELINE = "core.gan.walk"
 
-    path: str = choice("interpolation", ("interpolation", "circle"),
-                       help="interpolation: from sample to sample and back to the first; circle: around a plane.")
+    path: str = choice(
+        "interpolation",
+        ("interpolation", "circle"),
+        help="interpolation: from sample to sample and back to the first; circle: around a plane.",
+    )
     space: str = choice("w", ("z", "w"), help="z: on the sphere (slerp); w: straight lines (lerp).")
     stops: int = integer(4, 2, 8, help="Samples on the way (interpolation).")
     frames: int = integer(48, 8, 240)

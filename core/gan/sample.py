@@ -47,9 +47,15 @@ def generate(request: SampleRequest, control: Control, gan: Gan) -> Iterator[Ste
             if (i + 1) % 8 == 0:
                 yield Step("generate", i + 1, len(seeds), preview=np.stack(images))
     done = len(images)
-    yield ImageResult(request, steps_run=done, model_calls=done, complete=done == len(seeds), images=np.stack(images),
-                      seeds=seeds[:done], extras={"z": np.stack(zs), "w": np.stack(ws),
-                                                  "scores": np.array(scores, np.float32), "labels": labels})
+    yield ImageResult(
+        request,
+        steps_run=done,
+        model_calls=done,
+        complete=done == len(seeds),
+        images=np.stack(images),
+        seeds=seeds[:done],
+        extras={"z": np.stack(zs), "w": np.stack(ws), "scores": np.array(scores, np.float32), "labels": labels},
+    )
 
 
 def direction(request: SampleRequest, gan: Gan):  # type: ignore[no-untyped-def]
@@ -57,10 +63,12 @@ def direction(request: SampleRequest, gan: Gan):  # type: ignore[no-untyped-def]
     import torch
 
     total = None
-    for name, size, amounts in (("components", COMPONENTS, request.components()),
-                                ("slides", len(SLIDES), request.slides())):
+    for name, size, amounts in (
+        ("components", COMPONENTS, request.components()),
+        ("slides", len(SLIDES), request.slides()),
+    ):
         if any(amounts):
-            table = torch.from_numpy(gan.extras[name]).float()[:size]                    # (K, w_dim)
+            table = torch.from_numpy(gan.extras[name]).float()[:size]  # (K, w_dim)
             step = torch.tensor(amounts) @ table
             total = step if total is None else total + step
     return total

@@ -28,7 +28,7 @@ def generate(request: WalkRequest, control: Control, gan: Gan) -> Iterator[Step 
     with torch.inference_mode():
         rows = rows_that(gan, request.wanted())
         stops = [draw(gan, seed, rows) for seed in request.sample_seeds(max(request.stops, 3))]
-        noise = stops[0][2] if request.noise else None                 # the same for all frames: nothing flickers
+        noise = stops[0][2] if request.noise else None  # the same for all frames: nothing flickers
         ends = [to_w(gan, z, c, request.truncation_psi) for z, c, _, _ in stops]
         for i in range(request.frames):
             if i and control.stopped:
@@ -42,7 +42,7 @@ def generate(request: WalkRequest, control: Control, gan: Gan) -> Iterator[Step 
                 else:
                     c = torch.lerp(stops[a][1], stops[b][1], part)
                     w = to_w(gan, slerp(stops[a][0], stops[b][0], part), c, request.truncation_psi)
-            else:                                                      # centre: sample 0; plane: samples 1 and 2
+            else:  # centre: sample 0; plane: samples 1 and 2
                 x, y = request.radius * math.cos(2 * math.pi * t), request.radius * math.sin(2 * math.pi * t)
                 if request.space == "w":
                     centre = gan.generator.w_avg[None]
@@ -56,6 +56,13 @@ def generate(request: WalkRequest, control: Control, gan: Gan) -> Iterator[Step 
             if (i + 1) % 4 == 0:
                 yield Step("generate", i + 1, request.frames, preview=frame)
     done = len(frames)
-    yield VideoResult(request, steps_run=done, model_calls=done, complete=done == request.frames,
-                      frames=np.stack(frames), fps=float(request.fps), seeds=request.sample_seeds(request.stops),
-                      extras={"w": np.stack(path)})
+    yield VideoResult(
+        request,
+        steps_run=done,
+        model_calls=done,
+        complete=done == request.frames,
+        frames=np.stack(frames),
+        fps=float(request.fps),
+        seeds=request.sample_seeds(request.stops),
+        extras={"w": np.stack(path)},
+    )

@@ -43,13 +43,17 @@ class ConvNet(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.near = nn.Sequential(
-            Conv(3, width, 2),                                   # (N, w, 32, 32)
-            Conv(width, 2 * width, 2), Residual(2 * width),      # (N, 2w, 16, 16)
+            Conv(3, width, 2),  # (N, w, 32, 32)
+            Conv(width, 2 * width, 2),
+            Residual(2 * width),  # (N, 2w, 16, 16)
         )
         self.far = nn.Sequential(
-            Conv(2 * width, 4 * width, 2), Residual(4 * width),  # (N, 4w, 8, 8)
-            Conv(4 * width, 6 * width, 2),                       # (N, 6w, 4, 4)
-            nn.Conv2d(6 * width, 64, 1), nn.SiLU(), nn.Flatten(),
+            Conv(2 * width, 4 * width, 2),
+            Residual(4 * width),  # (N, 4w, 8, 8)
+            Conv(4 * width, 6 * width, 2),  # (N, 6w, 4, 4)
+            nn.Conv2d(6 * width, 64, 1),
+            nn.SiLU(),
+            nn.Flatten(),
         )
         self.fine = nn.Sequential(nn.Conv2d(2 * width, 8, 1), nn.SiLU(), nn.Flatten())
         self.features = 64 * 16 + 8 * 256
@@ -108,12 +112,14 @@ class AttributeClassifier(nn.Module):
         """Pictures (N, H, W, 3) uint8 -> {attribute: labels (N,) str}; "yes" and "no" for glasses and beard."""
         rows: dict[str, list[np.ndarray]] = {name: [] for name in self.values}
         for i in range(0, len(images), batch):
-            x = torch.from_numpy(np.ascontiguousarray(images[i:i + batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            x = torch.from_numpy(np.ascontiguousarray(images[i : i + batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
             for name, logits in self(x).items():
                 rows[name].append(logits.argmax(1).numpy())
         empty = np.zeros(0, int)
-        return {name: np.asarray(self.values[name])[np.concatenate(parts) if parts else empty]
-                for name, parts in rows.items()}
+        return {
+            name: np.asarray(self.values[name])[np.concatenate(parts) if parts else empty]
+            for name, parts in rows.items()
+        }
 
     def adherence(self, images: np.ndarray, records: list[dict[str, Any]]) -> dict[str, float]:
         """Share of `images` (N, H, W, 3) uint8 that show what `records` ask, for each attribute that any record
@@ -145,8 +151,9 @@ def load_folder(folder: Path) -> AttributeClassifier:
 
     try:
         model = AttributeClassifier(**json.loads((folder / "config.json").read_text()))
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v
-                               for k, v in load_file(folder / "model.safetensors").items()})
+        model.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / "model.safetensors").items()}
+        )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise LabError(f"The classifier in {folder.name} cannot be read ({reason}); restore its files.") from error
@@ -181,7 +188,7 @@ def _pairs(labels: dict[str, np.ndarray]) -> dict[tuple[str, str, str, str], flo
     """{(attribute, value, attribute, value): share of pictures} of all pairs that occur."""
     names, shares = sorted(labels), {}
     for i, a in enumerate(names):
-        for b in names[i + 1:]:
+        for b in names[i + 1 :]:
             both = np.stack([labels[a].astype(str), labels[b].astype(str)])
             keys, counts = np.unique(both, axis=1, return_counts=True)
             for (x, y), n in zip(keys.T, counts, strict=True):

@@ -10,7 +10,6 @@ import numpy as np
 BLOCK = 250  # rows at a time: 2,000 x 2,000 matrices would take a third of the app's memory
 
 
-
 def _checked(*sets: np.ndarray, least: int = 2) -> list[np.ndarray]:
     out = [np.asarray(s, np.float64) for s in sets]
     for s in out:
@@ -38,8 +37,9 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     return float(max(gap @ gap + total - 2 * cross, 0.0))
 
 
-def kid(real: np.ndarray, fake: np.ndarray, *, rounds: int = 100, size: int = 200,
-        rng: np.random.Generator | None = None) -> tuple[float, float, float]:
+def kid(
+    real: np.ndarray, fake: np.ndarray, *, rounds: int = 100, size: int = 200, rng: np.random.Generator | None = None
+) -> tuple[float, float, float]:
     """Kernel inception distance: unbiased squared MMD with k(x, y) = (x.y / D + 1)^3 (https://arxiv.org/abs/1801.01401).
 
     Returns (estimate on all samples, low, high): the ends of the central 95 % interval over `rounds` random halves
@@ -49,8 +49,9 @@ def kid(real: np.ndarray, fake: np.ndarray, *, rounds: int = 100, size: int = 20
     rng = rng or np.random.default_rng(0)
     whole = _mmd(a, b)
     n, m = min(size, max(2, len(a) // 2)), min(size, max(2, len(b) // 2))
-    draws = [_mmd(a[rng.choice(len(a), n, replace=False)], b[rng.choice(len(b), m, replace=False)])
-             for _ in range(rounds)]
+    draws = [
+        _mmd(a[rng.choice(len(a), n, replace=False)], b[rng.choice(len(b), m, replace=False)]) for _ in range(rounds)
+    ]
     # deviations of a subsample estimate shrink with the square root of the sample count
     deviations = (np.asarray(draws) - np.mean(draws)) * np.sqrt(min(n / len(a) + m / len(b), 2.0) / 2)
     low, high = np.quantile(deviations, [0.025, 0.975])
@@ -62,7 +63,7 @@ def _mmd(a: np.ndarray, b: np.ndarray) -> float:
     n, m, width = len(a), len(b), a.shape[1]
 
     def total(x: np.ndarray, y: np.ndarray) -> float:
-        return sum(float(((x[i:i + BLOCK] @ y.T / width + 1) ** 3).sum()) for i in range(0, len(x), BLOCK))
+        return sum(float(((x[i : i + BLOCK] @ y.T / width + 1) ** 3).sum()) for i in range(0, len(x), BLOCK))
 
     def diagonal(x: np.ndarray) -> float:
         return float((((x * x).sum(1) / width + 1) ** 3).sum())
@@ -88,18 +89,22 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str
     held = np.zeros(len(b), int)  # how many real balls hold each fake
     reached, covered = 0, 0
     for i in range(0, len(a), BLOCK):
-        gaps = squared_distances(a[i:i + BLOCK], b)
-        inside = gaps <= radius_a[i:i + BLOCK, None]
+        gaps = squared_distances(a[i : i + BLOCK], b)
+        inside = gaps <= radius_a[i : i + BLOCK, None]
         held += inside.sum(0)
         covered += int(inside.any(1).sum())
         reached += int((gaps <= radius_b[None]).any(1).sum())
-    return {"precision": float((held > 0).mean()), "recall": reached / len(a),
-            "density": float(held.mean() / k), "coverage": covered / len(a)}
+    return {
+        "precision": float((held > 0).mean()),
+        "recall": reached / len(a),
+        "density": float(held.mean() / k),
+        "coverage": covered / len(a),
+    }
 
 
 def _radii(x: np.ndarray, k: int) -> np.ndarray:
     """Squared distance of each sample to its k-th nearest neighbour in its own set, (N,)."""
-    parts = [np.partition(squared_distances(x[i:i + BLOCK], x), k, axis=1)[:, k] for i in range(0, len(x), BLOCK)]
+    parts = [np.partition(squared_distances(x[i : i + BLOCK], x), k, axis=1)[:, k] for i in range(0, len(x), BLOCK)]
     return np.concatenate(parts)
 
 

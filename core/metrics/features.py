@@ -18,14 +18,21 @@ from torch.nn import functional as F
 
 from core.errors import LabError
 
-SIZE = 96         # pictures are resized to this; the net's own 224 costs five times as much
-FEATURES = 320    # width of the last block; its mean over places is the feature
+SIZE = 96  # pictures are resized to this; the net's own 224 costs five times as much
+FEATURES = 320  # width of the last block; its mean over places is the feature
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the package's file
 CACHE = Path(os.environ.get("LAB_CACHE", Path(__file__).resolve().parents[2] / "runs" / "cache"))
 
 # (expansion, kernel, stride, channels, repeats) of each stage
-STAGES = [(1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3),
-          (6, 5, 2, 192, 4), (6, 3, 1, 320, 1)]
+STAGES = [
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+]
 
 
 class SameConv(nn.Conv2d):
@@ -73,7 +80,7 @@ class EfficientNetLite0(nn.Module):
         """Feature maps after the blocks of these numbers (0 to 15), for perceptual losses and discriminators."""
         x = F.relu6(self.stem(x))
         found = []
-        for i, block in enumerate(self.blocks[:max(after) + 1]):
+        for i, block in enumerate(self.blocks[: max(after) + 1]):
             x = block(x)
             if i in after:
                 found.append(x)
@@ -85,12 +92,13 @@ class EfficientNetLite0(nn.Module):
         return self.maps(x)[0].mean((2, 3))
 
     @torch.inference_mode()
-    def features(self, images: np.ndarray, batch: int = 16,
-                 each: Callable[[int, int], object] | None = None) -> np.ndarray:
+    def features(
+        self, images: np.ndarray, batch: int = 16, each: Callable[[int, int], object] | None = None
+    ) -> np.ndarray:
         """Pictures (N, H, W, 3) uint8 -> (N, 320) float32. `each(done, total)` is called after every batch."""
         rows = []
         for i in range(0, len(images), batch):
-            x = torch.from_numpy(np.ascontiguousarray(images[i:i + batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            x = torch.from_numpy(np.ascontiguousarray(images[i : i + batch])).permute(0, 3, 1, 2).float() / 127.5 - 1
             rows.append(self(x).numpy())
             if each:
                 each(min(i + batch, len(images)), len(images))
@@ -117,8 +125,11 @@ def _folded() -> dict[str, Tensor]:
 
     fold("stem", "_conv_stem", "_bn0")
     for i in range(16):
-        for ours, conv, norm in (("expand", "_expand_conv", "_bn0"), ("depthwise", "_depthwise_conv", "_bn1"),
-                                 ("project", "_project_conv", "_bn2")):
+        for ours, conv, norm in (
+            ("expand", "_expand_conv", "_bn0"),
+            ("depthwise", "_depthwise_conv", "_bn1"),
+            ("project", "_project_conv", "_bn2"),
+        ):
             if f"_blocks.{i}.{conv}.weight" in old:
                 fold(f"blocks.{i}.{ours}", f"_blocks.{i}.{conv}", f"_blocks.{i}.{norm}")
     return new
