@@ -80,8 +80,9 @@ def train(minutes: float, lr: float) -> Any:
         rng, noise = np.random.default_rng(step), loop.generator(step)
         size, batch = (32, 12) if run.progress < 0.65 else (64, 4)
         x = crops(pictures, rng, batch, size)
-        z = model.encode(x).latents  # (B, 4, size/4, size/4)
-        y = model.decode(z + 0.05 * torch.randn(z.shape, generator=noise)).sample
+        with loop.autocast():
+            z = model.encode(x).latents.float()  # (B, 4, size/4, size/4)
+            y = model.decode(z + 0.05 * torch.randn(z.shape, generator=noise)).sample.float()
         loss, l1 = picture_loss(y, x)
         # latents of mean 0 and deviation 1 a channel, so that the diffusion models need no extra scaling
         mean, deviation = z.mean((0, 2, 3)), z.std((0, 2, 3))

@@ -24,10 +24,13 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from training import loop
 from training.text import LENGTH, MODELS
+from training.portraits import ATTRIBUTES, captions
 from training.words import caption
 
 FOLDER = MODELS / "latent-diffusion"
 EMPTY = 0.12  # share of captions that are dropped
+WRONG = 0.3  # share of attributes that a caption takes from another portrait, as captions from the web do: with exact
+# captions the plain model already follows them (81 % of attributes, 85 % guided), and guidance had nothing to mend
 PROMPTS = [
     "a portrait of a person with light skin, short red hair, glasses and a smile on a sky blue background, "
     "in the adventurer style",
@@ -88,7 +91,13 @@ def scheduler() -> Any:
 class Captions:
     """Training pairs: latents with a caption drawn anew each time, read by the frozen text encoder."""
 
-    def __init__(self, text_encoder: nn.Module | None = None, tokenizer: Any = None, empty: float = EMPTY) -> None:
+    def __init__(
+        self,
+        text_encoder: nn.Module | None = None,
+        tokenizer: Any = None,
+        empty: float = EMPTY,
+        wrong: float = WRONG,
+    ) -> None:
         from training.portraits import load
 
         self.latents = np.load("runs/latents/train.npy", mmap_mode="r")  # (N, 4, 16, 16) fp16
@@ -96,7 +105,7 @@ class Captions:
         self.tokenizer = tokenizer or CLIPTokenizer.from_pretrained(FOLDER / "tokenizer")
         self.encoder = text_encoder or CLIPTextModel.from_pretrained(FOLDER / "text_encoder", dtype=torch.float32)
         self.encoder.eval().requires_grad_(False)
-        self.empty = empty
+        self.empty, self.wrong = empty, wrong
         self.masked = "T5" in type(self.encoder).__name__
 
     @torch.no_grad()
@@ -107,10 +116,23 @@ class Captions:
         return self.encoder(out.input_ids, attention_mask=mask)[0], out.attention_mask
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[str]]:
-        """Latents (B, 4, 16, 16) and their captions, some of them empty."""
+        """Latents (B, 4, 16, 16) and their captions, some of them empty, many of them wrong somewhere."""
         index = rng.integers(len(self.latents), size=size)
-        texts = ["" if rng.random() < self.empty else caption(self.records[i], rng)[0] for i in index]
+        told = [mislabelled(self.records[i], self.records[rng.integers(len(self.records))], rng, self.wrong) for i in index]
+        texts = ["" if rng.random() < self.empty else caption(record, rng)[0] for record in told]
         return torch.from_numpy(self.latents[index].astype(np.float32)), texts
+
+
+def mislabelled(record: Any, other: Any, rng: np.random.Generator, share: float) -> Any:
+    """`record` with each attribute taken from `other` with probability `share`; colour goes with the hair that has one."""
+    mixed = dict(record)
+    for name in ATTRIBUTES:
+        if rng.random() < share:
+            mixed[name] = other[name]
+    if (mixed["hair"] == "bald") != (mixed["hair_color"] == "none"):
+        mixed["hair"], mixed["hair_color"] = record["hair"], record["hair_color"]
+    mixed["captions"] = captions(mixed)
+    return mixed
 
 
 def times(size: int, noise: torch.Generator) -> torch.Tensor:

@@ -220,6 +220,12 @@ def publish(folder: str | Path, **parts: Any) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*.safetensors"))
 
 
+def autocast() -> Any:
+    """Convolutions in bf16 where the processor has it (twice as fast there, several times slower elsewhere)."""
+    native = torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast("cpu", torch.bfloat16, enabled=native)
+
+
 def generator(seed: int) -> torch.Generator:
     """A CPU generator of its own."""
     return torch.Generator().manual_seed(seed)

@@ -47,7 +47,7 @@ def train(minutes: float, lr: float, batch: int) -> None:
     """Pseudo-Huber distance between the clean latents seen from two neighbouring points of one teacher step."""
     teacher = UNet2DConditionModel.from_pretrained(FOLDER / "unet").eval().requires_grad_(False)
     student = UNet2DConditionModel.from_pretrained(FOLDER / "unet")
-    data, plan = Captions(empty=0.0), scheduler()
+    data, plan = Captions(empty=0.0, wrong=0.0), scheduler()
     empty, _ = data.read([""])
     signal = plan.alphas_cumprod  # (1000,)
     run = loop.Run("student", student, minutes, lr, batch=batch, ema=0.98)
