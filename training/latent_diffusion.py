@@ -23,8 +23,8 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training import loop
-from training.text import LENGTH, MODELS
 from training.portraits import ATTRIBUTES, captions
+from training.text import LENGTH, MODELS
 from training.words import caption
 
 FOLDER = MODELS / "latent-diffusion"
@@ -118,7 +118,9 @@ class Captions:
     def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, list[str]]:
         """Latents (B, 4, 16, 16) and their captions, some of them empty, many of them wrong somewhere."""
         index = rng.integers(len(self.latents), size=size)
-        told = [mislabelled(self.records[i], self.records[rng.integers(len(self.records))], rng, self.wrong) for i in index]
+        told = [
+            mislabelled(self.records[i], self.records[rng.integers(len(self.records))], rng, self.wrong) for i in index
+        ]
         texts = ["" if rng.random() < self.empty else caption(record, rng)[0] for record in told]
         return torch.from_numpy(self.latents[index].astype(np.float32)), texts
 
@@ -135,13 +137,13 @@ def mislabelled(record: Any, other: Any, rng: np.random.Generator, share: float)
     return mixed
 
 
-def times(size: int, noise: torch.Generator) -> torch.Tensor:
-    """(B,) in [0, 1): three quarters logit-normal around 0.35, a quarter uniform; every batch sees all noise levels.
+def times(size: int, noise: torch.Generator, shift: float = -0.6) -> torch.Tensor:
+    """(B,) in [0, 1): three quarters logit-normal around sigmoid(shift), a quarter uniform; a batch sees all levels.
 
     Uniform times alone spent a fifth of the loss on t < 100, where most of the error cannot be helped, and faces stayed away.
     """
     even = (torch.arange(size) + torch.rand(size, generator=noise)) / size
-    normal = torch.sigmoid(1.1 * torch.special.ndtri(even.clamp(1e-4, 1 - 1e-4)) - 0.6)
+    normal = torch.sigmoid(1.1 * torch.special.ndtri(even.clamp(1e-4, 1 - 1e-4)) + shift)
     return torch.where(torch.arange(size) % 4 == 3, even, normal)
 
 

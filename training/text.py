@@ -1,7 +1,7 @@
 """Text encoders: a word-piece tokenizer, a CLIP (both towers) and a T5-style encoder.
 
     python -m training.text captions --minutes 1.5    # CLIP's text tower, from captions alone
-    python -m training.text clip --minutes 2          # both towers, contrastive, from that tower
+    python -m training.text clip --minutes 4          # the picture tower, contrastive, to that text tower
     python -m training.text t5 --minutes 1.5          # T5EncoderModel, from captions alone
     python -m training.text clip --measure            # held-out retrieval
 
@@ -13,7 +13,6 @@ text tower trained together with it; with a tower that could read first, 4,000 p
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -152,7 +151,7 @@ def accuracy(logits: list[torch.Tensor], wanted: torch.Tensor) -> float:
 
 
 def train_captions(kind: str, minutes: float) -> None:
-    """`kind` "clip" or "t5": learn to read captions; into assets/models/{clip,t5}."""
+    """`kind` "clip" or "t5": learn to read captions; into assets/models/latent-diffusion (its text tower) or t5."""
     from training.portraits import load
 
     _, records = load("train", 64)
@@ -174,44 +173,66 @@ def train_captions(kind: str, minutes: float) -> None:
     if kind == "t5":
         loop.publish(MODELS / "t5", _=encoder, tokenizer=tokenizer)
         return
-    # the transformer classes of CLIPTextModel and CLIPModel.text_model share their parameter names up to a prefix
-    weights = {k.removeprefix("text_model."): v for k, v in encoder.state_dict().items()}
-    whole.text_model.load_state_dict({k: weights[k] for k in whole.text_model.state_dict()})
-    loop.publish(MODELS / "clip", _=whole, tokenizer=tokenizer)
     loop.publish(MODELS / "latent-diffusion", text_encoder=encoder, tokenizer=tokenizer)
 
 
+def from_text_tower(encoder: Any) -> Any:
+    """A CLIPModel around a trained CLIPTextModel, whose tower is frozen: the pictures come to the words."""
+    clip = build_clip(encoder.config.vocab_size)
+    weights = {k.removeprefix("text_model."): v for k, v in encoder.state_dict().items()}
+    clip.text_model.load_state_dict({k: weights[k] for k in clip.text_model.state_dict()})
+    clip.text_model.requires_grad_(False)
+    return clip
+
+
+def agreement(records: list[dict[str, Any]], said: list[dict[str, bool]]) -> torch.Tensor:
+    """(N, N): 1 where picture j shows all that caption i names. A short caption fits many portraits of a batch."""
+    classes = torch.from_numpy(targets(records, [dict.fromkeys(ATTRIBUTES, True)] * len(records)))  # (N, 8)
+    named = torch.tensor([[words[name] for name in ATTRIBUTES] for words in said])  # (N, 8)
+    return ((classes[:, None] == classes[None]) | ~named[:, None]).all(2).float()
+
+
 def train_clip(minutes: float) -> None:
-    """Both towers, contrastive; the picture tower also learns to say the attributes, which speeds it up."""
+    """Picture tower and both projections, contrastive; the text tower stays that of the latent diffusion model.
+
+    The picture tower also learns to say the attributes, which speeds it up.
+    """
     from training.portraits import load
 
     pictures, records = load("train", 64)
-    tokenizer = CLIPTokenizer.from_pretrained(MODELS / "clip/tokenizer")
-    clip = CLIPModel.from_pretrained(MODELS / "clip", dtype=torch.float32)
+    shown = MODELS / "latent-diffusion"
+    tokenizer = CLIPTokenizer.from_pretrained(shown / "tokenizer")
+    clip = from_text_tower(CLIPTextModel.from_pretrained(shown / "text_encoder", dtype=torch.float32))
     heads = nn.ModuleList(nn.Linear(WIDTH, len(v) + 1) for v in ATTRIBUTES.values())
     model = nn.ModuleDict({"clip": clip, "heads": heads})
-    run = loop.Run("clip", model, minutes, 1e-3, batch=64, ema=0.99)
+    run = loop.Run("clip", model, minutes, 1.5e-3, batch=64, ema=0.99)
+    everything = [dict.fromkeys(ATTRIBUTES, True)] * 64
     for step in run:
         rng = np.random.default_rng([2, step])
         index = rng.integers(len(records), size=64)
         chosen = [records[i] for i in index]
-        texts, _ = zip(*[caption(r, rng, free=0.5) for r in chosen], strict=True)
+        texts, said = zip(*[caption(r, rng, free=0.5) for r in chosen], strict=True)
         ids, _ = tokens(tokenizer, list(texts), full=False)
-        out = clip(input_ids=ids, pixel_values=loop.to_tensor(pictures[index]))
-        same = torch.arange(64)
-        contrast = (F.cross_entropy(out.logits_per_text, same) + F.cross_entropy(out.logits_per_image, same)) / 2
-        everything = dict.fromkeys(ATTRIBUTES, True)
-        wanted = torch.from_numpy(targets(chosen, [everything] * 64))
-        logits = [head(out.vision_model_output.pooler_output) for head in heads]
+        with loop.autocast():
+            out = clip(input_ids=ids, pixel_values=loop.to_tensor(pictures[index]))
+        fits = agreement(chosen, list(said))  # (64 captions, 64 pictures)
+        per_text = out.logits_per_text.float()
+        contrast = (
+            F.cross_entropy(per_text, fits / fits.sum(1, keepdim=True))
+            + F.cross_entropy(per_text.T, fits.T / fits.T.sum(1, keepdim=True))
+        ) / 2
+        wanted = torch.from_numpy(targets(chosen, everything))
+        logits = [head(out.vision_model_output.pooler_output.float()) for head in heads]
         naming = naming_loss(logits, wanted)
+        best = per_text.argmax(1)
         run.update(
             contrast + 2 * naming,
             contrast=contrast.item(),
             naming=naming.item(),
             right=accuracy(logits, wanted),
-            first=(out.logits_per_image.argmax(1) == same).float().mean().item(),
+            first=fits[torch.arange(64), best].mean().item(),
         )
-    loop.publish(MODELS / "clip", _=copy.deepcopy(run.ema["clip"]), tokenizer=tokenizer)
+    loop.publish(MODELS / "clip", _=run.ema["clip"], tokenizer=tokenizer)
 
 
 @torch.no_grad()
@@ -239,7 +260,7 @@ def measure_reader(kind: str, count: int = 500) -> dict[str, float]:
 
     _, records = load("heldout", 64)
     rng = np.random.default_rng(5)
-    name = "clip" if kind == "clip" else "t5"
+    name = "latent-diffusion" if kind == "clip" else "t5"
     tokenizer = (CLIPTokenizer if kind == "clip" else PreTrainedTokenizerFast).from_pretrained(
         MODELS / name / "tokenizer"
     )
