@@ -25,7 +25,7 @@ from training import loop
 
 MODELS = Path("assets/models")
 FREE = Path("assets/prompts/free.json")
-DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("LCM", 4, 1.0), "latent-dit": ("Flow Euler", 20, 3.0)}
+DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("DDIM", 4, 1.0), "latent-dit": ("Flow Euler", 20, 3.0)}
 
 
 @torch.no_grad()
