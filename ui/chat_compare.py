@@ -12,7 +12,7 @@ from core.errors import LabError
 from core.runtime.jobs import queue
 from ui import chat_remote
 from ui.chat_talk import body, stop, talk
-from ui.stage import owner
+from ui.stage import owner, poll_seconds
 
 RIVALS: dict[str, dict[str, Any]] = {
     "likeliest tokens": {"temperature": 0.0, "picture_temperature": 0.0},
@@ -84,7 +84,7 @@ def _answers() -> None:
     entries = round_["entries"]
     running = any(job.active for _, job in entries)
 
-    @st.fragment(run_every=0.5 if running else None)
+    @st.fragment(run_every=poll_seconds() if running else None)
     def live() -> None:
         hidden = round_["blind"] and not round_["voted"]
         for place, (column, (name, job)) in enumerate(zip(st.columns(len(entries)), entries, strict=True)):

@@ -17,7 +17,7 @@ from core.chat.history import History, Turn
 from core.errors import LabError
 from core.runtime.jobs import queue
 from ui import chat_remote
-from ui.stage import owner
+from ui.stage import owner, poll_seconds
 
 KEPT = 12  # answers whose tokens are kept for the token view
 
@@ -252,7 +252,7 @@ def _branches(index: int) -> None:
 
 
 def _live(waiting: Pending) -> None:
-    @st.fragment(run_every=0.6)
+    @st.fragment(run_every=max(0.6, poll_seconds()))
     def live() -> None:
         job = waiting.job
         if not job.active:

@@ -12,7 +12,7 @@ from core.request import Request
 from core.result import ImageResult, Result
 from core.runtime.jobs import Job
 from ui import result as views
-from ui.stage import POLL_SECONDS, _words, job_of
+from ui.stage import job_of, job_words, poll_seconds
 
 
 def compare(
@@ -44,7 +44,7 @@ def compare(
     running = any(job is not None and job.active for job in jobs)
 
     # A fragment may not write into containers made outside it, so the pictures have columns of their own, aligned.
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=poll_seconds() if running else None)
     def live() -> None:
         for area, job in zip(st.columns(len(jobs)), jobs, strict=True):
             with area:
@@ -71,7 +71,7 @@ def _cell(job: Job, view: Callable[[Any], None], key: str) -> None:
         st.error(job.error)
     else:
         st.skeleton(height=240)
-    st.caption(_words(job, False))
+    st.caption(job_words(job, False))
 
 
 def _difference(results: Sequence[Result]) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from core.request import Request
 from core.result import Result
 from core.runtime.jobs import Job, queue
-from ui.stage import POLL_SECONDS, job_of
+from ui.stage import job_of, poll_seconds
 
 MOST_CELLS = 48  # the store of finished results holds 64
 GAP = 4
@@ -41,7 +41,7 @@ def grid(
     flat = [job for row in jobs for job in row if job is not None]
     running = any(job.active for job in flat)
 
-    @st.fragment(run_every=POLL_SECONDS * 2 if running else None)
+    @st.fragment(run_every=2 * poll_seconds() if running else None)
     def live() -> None:
         results = [[job.result if job else None for job in row] for row in jobs]
         previews = [[job.preview if job else None for job in row] for row in jobs]
@@ -78,7 +78,7 @@ def run_one(request: Request, key: str, doing: str) -> Any:
     if not running and job.result is not None:
         return job.result
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=poll_seconds() if running else None)
     def live() -> None:
         if job.error:
             st.error(job.error, icon=":material/info:")

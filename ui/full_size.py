@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.runtime import hub, memory
 from ui.page import guard
-from ui.stage import POLL_SECONDS, _words, job_of
+from ui.stage import job_of, job_words, poll_seconds
 
 
 def choose(label: str, key: str, *, kinds: tuple[str, ...] = (), hint: str = "") -> str:
@@ -55,9 +55,9 @@ def _download(found: hub.Found, key: str) -> str:
     job = job_of(hub.DownloadRequest(source=found.source), f"{key}-download")
     running = job.active
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=poll_seconds() if running else None)
     def progress() -> None:
-        st.progress(job.progress, text=_words(job, False) if job.active else job.error or "Downloaded")
+        st.progress(job.progress, text=job_words(job, False) if job.active else job.error or "Downloaded")
         st.button("Stop", key=f"_{key}_stop_download", on_click=job.stop, disabled=not job.active)
         if running and not job.active:
             _look.clear()

@@ -18,7 +18,7 @@ from core.runtime.jobs import queue
 from ui import style
 from ui.page import close_page, guard, open_page
 from ui.result import picture
-from ui.stage import POLL_SECONDS, job_of
+from ui.stage import job_of, poll_seconds
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 
@@ -150,7 +150,7 @@ def samples() -> None:
             jobs.append((card, job_of(cls(**settings), f"home-{card.id}")))
     running = any(job.active for _, job in jobs)
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=poll_seconds() if running else None)
     def strip() -> None:
         for area, (card, job) in zip(st.columns(len(jobs)), jobs, strict=True):
             with area:

@@ -1,6 +1,6 @@
 """The stage: runs a request as a job and shows it. Progress, time left, live preview, Stop; nothing jumps.
 
-`stage()` starts the job, draws the last result dimmed until the new one is there, polls twice a second while the job
+`stage()` starts the job, draws the last result dimmed until the new one is there, polls (`poll_seconds`) while the job
 runs and reruns the page once when it ends, so that the lenses below see the new result.
 """
 
@@ -19,6 +19,11 @@ from ui import result as views
 from ui.page import guard
 
 POLL_SECONDS = 0.4
+
+
+def poll_seconds() -> float:
+    """How often a page looks at its job: less often the more sessions wait, or drawing would starve the worker."""
+    return POLL_SECONDS * min(8, max(1, queue().owners()))
 
 
 def owner() -> tuple[str, Callable[[], bool]]:
@@ -80,14 +85,15 @@ def stage(
         return last
     run = bool(state.pop(f"_{key}_run", False))
     job = job_of(request, key, auto=auto, run=run)
-    running = job.active
+    running, every = job.active, poll_seconds()
+    waited = job.state == "queued" and every > 1
 
-    @st.fragment(run_every=POLL_SECONDS if running else None)
+    @st.fragment(run_every=every if running else None)
     def live() -> None:
         with guard():
             _picture(job, view, preview, key, height)
             _controls(job, request, key)
-        if running and not job.active:
+        if running and (not job.active or (waited and job.state != "queued")):  # its turn: look more often
             st.rerun()
 
     live()
@@ -124,7 +130,7 @@ def _controls(job: Job, request: Request, key: str) -> None:
     if job.error:
         st.error(job.error, icon=":material/info:")
     changed = job.id != request.digest()
-    st.progress(job.progress, text=_words(job, changed))
+    st.progress(job.progress, text=job_words(job, changed))
     with st.container(horizontal=True):
         label = "Run" if changed or job.state in ("failed", "stopped") else "Run again"
         st.button(
@@ -151,7 +157,7 @@ def _controls(job: Job, request: Request, key: str) -> None:
         )
 
 
-def _words(job: Job, changed: bool) -> str:
+def job_words(job: Job, changed: bool) -> str:
     if job.state == "queued":
         place = queue().place(job)
         return f"Waiting · {place} before you" if place else "Waiting · you are next"

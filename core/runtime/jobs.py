@@ -8,22 +8,25 @@ results are plain picklable data, so that a cluster engine can later run the sam
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from core.errors import LabError
 from core.pipeline import Control, run
 from core.request import Request
 from core.result import Result, Step
+from core.runtime import memory
 
 log = logging.getLogger("lab.jobs")
 
 STORE_BYTES = 48_000_000  # finished results kept for reloads and page switches
 GRACE_SECONDS = 10.0  # a reload takes less; a tab closed for longer cancels its job
+SWITCH_SECONDS = 0.0005  # how long a drawing page may hold the interpreter while the worker wants it
+SWEEP_SECONDS = 5.0  # a sweep of the heap takes half a second: not after every job
 ACTIVE = ("queued", "loading", "running")
 
 
@@ -78,9 +81,12 @@ class Queue:
         self._condition = threading.Condition()
         self._waiting: list[Job] = []
         self._jobs: OrderedDict[str, Job] = OrderedDict()  # active and recent, by digest
-        self._served: dict[str, float] = {}  # owner -> when last served
+        self._used: dict[str, float] = {}  # owner -> seconds of the worker, since the least of those who waited
         self._pace: dict[tuple[str, str], float] = {}  # (pipeline, model) -> seconds a unit of work
         self._running: Job | None = None
+        # Torch gives the interpreter up at every operation and has to wait for it again: with the default of 5 ms and
+        # a few pages being drawn, a picture of a thousand operations waits for seconds.
+        sys.setswitchinterval(SWITCH_SECONDS)
         threading.Thread(target=self._work, name="lab-worker", daemon=True).start()
         threading.Thread(target=self._watch, name="lab-watch", daemon=True).start()
 
@@ -94,6 +100,9 @@ class Queue:
                 self._jobs.move_to_end(job.id)
                 return job
             job = Job(request, owner, alive)
+            others = [self._used[other.owner] for other in [*self._waiting, *filter(None, [self._running])]]
+            if owner not in {other.owner for other in self._waiting}:  # who comes (back) starts level with the rest
+                self._used[owner] = max(self._used.get(owner, 0.0), min(others, default=0.0))
             self._jobs[job.id] = job
             self._jobs.move_to_end(job.id)
             self._waiting.append(job)
@@ -116,6 +125,11 @@ class Queue:
         """Jobs waiting or running."""
         with self._condition:
             return len(self._waiting) + (1 if self._running else 0)
+
+    def owners(self) -> int:
+        """Browser sessions that wait for a job."""
+        with self._condition:
+            return len({job.owner for job in [*self._waiting, *([self._running] if self._running else [])]})
 
     def stop_all(self, timeout: float = 20.0) -> bool:
         """Stop every job and wait (tests, benchmarks). True when all have ended."""
@@ -145,26 +159,33 @@ class Queue:
 
     # --- serving --------------------------------------------------------------------------------------------------
     def _next(self) -> Job:
-        """The waiting job whose owner was served longest ago, so that nobody starves."""
+        """The waiting job whose owner has had the least of the worker, so that nobody starves: a strip of ten pictures
+        does not push in before a film, and a film does not cost as much as one picture.
+        """
         with self._condition:
             while not self._waiting:
+                self._used.clear()
                 self._condition.wait()
-            job = min(self._waiting, key=lambda j: (self._served.get(j.owner, 0.0), j.created))
+            job = min(self._waiting, key=lambda j: (self._used[j.owner], j.created))
             self._waiting.remove(job)
-            self._served[job.owner] = time.time()
             self._running = job
             return job
 
     def _work(self) -> None:
+        swept = 0.0
         while True:
-            job = self._next()
+            job, began = self._next(), time.time()
             try:
                 self._serve(job)
             finally:
                 with self._condition:
                     job.finished = time.time()
+                    self._used[job.owner] += job.finished - began
                     self._running = None
                     self._evict()
+                if time.time() - swept > SWEEP_SECONDS and memory.rss_mb() > 0.85 * memory.budget_mb():
+                    memory.trim()
+                    swept = time.time()
 
     def _serve(self, job: Job) -> None:
         if job.control.finishing:  # stopped while it waited
@@ -212,11 +233,16 @@ class Queue:
             del self._jobs[job.id]
 
     def _watch(self) -> None:
-        """Stop jobs that nobody has looked at for GRACE_SECONDS: their tabs were closed."""
+        """Stop jobs that nobody has looked at for GRACE_SECONDS: their tabs were closed. Tidy up when idle."""
+        tidy = False
         while True:
             time.sleep(1.0)
             with self._condition:
                 jobs = [*self._waiting, *([self._running] if self._running else [])]
+            tidy = tidy or bool(jobs)
+            if tidy and not jobs:  # once after the last job, while nobody waits: a sweep takes half a second
+                memory.trim()
+                tidy = False
             for job in jobs:
                 if any(alive() for alive in list(job.watchers.values())):
                     job.unseen_since = 0.0
@@ -241,7 +267,14 @@ def _job_bytes(job: Job) -> int:
     return kept + (job.result.nbytes() if job.result else 0)
 
 
-@cache
+_queue: Queue | None = None
+_making = threading.Lock()
+
+
 def queue() -> Queue:
-    """The one queue of this process."""
-    return Queue()
+    """The one queue of this process, made by whoever asks first, even if many ask at once."""
+    global _queue
+    with _making:
+        if _queue is None:
+            _queue = Queue()
+    return _queue

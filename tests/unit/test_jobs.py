@@ -1,5 +1,6 @@
 """The queue: one worker, served in turn; stop, failure, closed tabs, stored results."""
 
+import threading
 import time
 
 import numpy as np
@@ -85,8 +86,34 @@ def test_nobody_starves(queue):
     assert queue.place(modest) >= 1
     wait(lambda: greedy[0].state == "loading")
     fake_pipeline.GATE.set()
-    wait(lambda: not modest.active)
-    assert modest.finished <= greedy[-1].finished or greedy[-1].active
+    wait(lambda: not any(job.active for job in greedy))
+    assert greedy[0].finished <= modest.finished <= greedy[1].finished
+
+
+def test_who_comes_late_starts_level_with_those_who_wait(queue):
+    first = queue.submit(FakeRequest(wait=True), "long")
+    wait(lambda: first.state == "loading")
+    queue.submit(FakeRequest(seed=1), "long")
+    queue._used["long"] = 7.0  # as if its runs had taken seven seconds
+    queue.submit(FakeRequest(seed=2), "new")
+    assert queue._used["new"] == 7.0
+    fake_pipeline.GATE.set()
+
+
+def test_many_who_ask_at_once_share_one_queue(monkeypatch):
+    monkeypatch.setattr(jobs, "_queue", None)
+    gate, found = threading.Barrier(8), []
+
+    def ask():
+        gate.wait()
+        found.append(jobs.queue())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
 
 
 def test_a_closed_tab_cancels_its_job(queue, monkeypatch):
