@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import BadRequest
 from ui import diffusion_cfg as lens
-from ui import diffusion_learn
+from ui import diffusion_learn, diffusion_tradeoff, diffusion_xyz
 from ui.diffusion_rail import models, rail
 from ui.page import Scene, close_page, lenses, open_page
 
@@ -25,7 +25,7 @@ with right, st.container(key="rail"):
     text = st.text_input("Guidance list", lens.SCALES, key="scales", bind="query-params", help="0 to 30, with commas.")
     seeds = st.segmented_control("Seeds", [1, 2, 3, 4], default=1, required=True, key="seeds", bind="query-params")
     st.session_state["_known_keys"] |= {"scales", "seeds"}
-    request = rail(most_steps=12, guidance_scale=1.0)
+    request = rail(most_steps=12, words=True, guidance_scale=1.0)
 try:
     scales = lens.numbers(text, 0.0, 30.0)
 except BadRequest as error:
@@ -37,10 +37,10 @@ if request is not None:
     lenses(
         {
             "Why it works": lambda: lens.why(request, scales),
-            "Trade-off": lambda: lens.trade_off(request, scales),
+            "Trade-off": lambda: diffusion_tradeoff.trade_off(request, scales),
             "Guiders": lambda: lens.guiders(request),
             "Presets": lambda: lens.presets(request),
-            "X/Y/Z grid": lambda: lens.xyz(request, [card.id for card in models()]),
+            "X/Y/Z grid": lambda: diffusion_xyz.xyz(request, [card.id for card in models(words=True)]),
             "Learn": diffusion_learn.cfg_learn,
         }
     )

@@ -1,4 +1,4 @@
-"""The lenses of the CFG explorer."""
+"""The CFG explorer: its strip, why guidance works, guiders, presets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from core.diffusion.forward import to_uint8
 from core.diffusion.request import GUIDER_KINDS, GUIDERS, DiffusionRequest
 from core.errors import BadRequest, LabError
 from ui import style
-from ui.diffusion_grid import MOST_CELLS, files, grid, run_one, wrapped
-from ui.diffusion_rail import samplers
+from ui.diffusion_grid import files, grid, run_one, wrapped
+from ui.diffusion_scores import percent, score_line, scores
 from ui.diffusion_scrubber import View, scrubber
 from ui.diffusion_steps import notes, record_of
 
@@ -31,34 +31,6 @@ def numbers(text: str, low: float, high: float, most: int = 9) -> list[float]:
     if not all(low <= value <= high for value in values):
         raise BadRequest(f"Every number must lie from {low:g} to {high:g}.")
     return list(dict.fromkeys(values))
-
-
-def scores(result: Any) -> dict[str, Any]:
-    """Figures of one result's pictures: attributes right (share), saturation, clipped share."""
-    from core.diffusion import score
-    from core.runtime.models import lease
-
-    figures: dict[str, Any] = {}
-    try:
-        with lease("attributes-b") as (classifier,):
-            figures["attributes right"] = float(np.mean(score.right(classifier, result.images, result.request.prompt)))
-    except LabError:  # the classifier is not there or does not fit: the other figures stand
-        figures["attributes right"] = float("nan")
-    figures["saturation"] = float(score.saturation(result.images).mean())
-    figures["clipped"] = float(score.clipped(result.images).mean())
-    return figures
-
-
-def score_line(result: Any) -> str:
-    """A cell's caption: share of the prompt's attributes that the held-out classifier sees."""
-    kept = st.session_state.setdefault("_cell_scores", {})
-    name = result.request.digest()
-    if name not in kept:
-        if len(kept) > 400:
-            kept.clear()
-        kept[name] = scores(result)
-    share = kept[name]["attributes right"]
-    return "" if np.isnan(share) else f"{100 * share:.0f} %"
 
 
 # --- the stage --------------------------------------------------------------------------------------------------------
@@ -188,90 +160,6 @@ def _why_curves(record: dict[str, Any], other: str, usual: float) -> None:
     )  # fmt: skip
 
 
-# --- Trade-off --------------------------------------------------------------------------------------------------------
-def trade_off(request: DiffusionRequest, scales: Sequence[float]) -> None:
-    """Adherence against diversity, saturation over the guidance list, on N samples computed now, with bands."""
-    st.markdown(
-        "Guidance buys adherence and pays with variety. Each point is N pictures of your prompt, made now; "
-        "the bars are 95 % bootstrap intervals."
-    )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        count = st.segmented_control("N", [4, 8, 16], default=8, required=True, key="sweep_n")
-        start = st.toggle("Compute", key="sweep_on", help=f"{len(scales)} x N pictures, kept one guidance at a time.")
-    if not start:
-        return
-    cells = [request.replace(guidance_scale=scale, count=int(count)) for scale in scales]
-    results = wrapped(cells, [f"w = {s:g}" for s in scales], key="sweep", width=7, scale=1)
-    there = [result for result in results if result is not None and len(result.images) > 1]
-    if len(there) > 1:
-        _trade_off_plot(there)
-
-
-def _trade_off_plot(results: Sequence[Any]) -> None:
-    import plotly.graph_objects as go
-
-    from core.diffusion import score
-    from core.runtime.models import lease
-
-    rows = []
-    with lease("attributes-b") as (classifier,):
-        for result in results:
-            share = score.right(classifier, result.images, result.request.prompt)
-            rows.append(
-                {
-                    "w": result.request.guidance_scale,
-                    "right": (
-                        100 * float(share.mean()),
-                        *(100 * b for b in score.band(share, lambda v: float(v.mean()))),
-                    ),
-                    "spread": (score.spread(result.images), *score.band(result.images, score.spread, rounds=60)),
-                    "saturation": (
-                        float(score.saturation(result.images).mean()),
-                        *score.band(score.saturation(result.images), lambda v: float(v.mean())),
-                    ),
-                }
-            )
-    columns = st.columns(3)
-    for column, (name, title, unit, hue) in zip(
-        columns,
-        (
-            ("right", "Attributes right", "% (held-out classifier)", style.color("diffusion")),
-            ("spread", "Diversity", "RMS pixel distance of pairs", style.color("vae")),
-            ("saturation", "Saturation", "mean (max − min)", style.color("gan")),
-        ),
-        strict=True,
-    ):
-        figure = style.figure(title=title, xaxis_title="guidance w", yaxis_title=unit, height=280)
-        values = np.array([row[name] for row in rows])  # (W, 3): value, low, high
-        error = {"array": values[:, 2] - values[:, 0], "arrayminus": values[:, 0] - values[:, 1], "type": "data"}
-        figure.add_trace(
-            go.Scatter(x=[r["w"] for r in rows], y=values[:, 0], error_y=error, line_color=hue, name=title)
-        )
-        if name == "right":
-            _stored(figure, results[0].request.model)
-        column.plotly_chart(figure, key=f"trade_{name}")
-
-
-def _stored(figure: Any, model: str) -> None:
-    """The measured run of the card beside the live curve: many held-out prompts at w = 1 and at the default."""
-    import plotly.graph_objects as go
-
-    from core import catalog
-
-    quality = catalog.card(model).quality
-    points = [
-        (1.0, quality.get("attributes_right_guidance_1")),
-        (quality.get("guidance"), quality.get("attributes_right")),
-    ]
-    known = [(w, 100 * share) for w, share in points if isinstance(w, (int, float)) and isinstance(share, (int, float))]
-    if known:
-        x, y = zip(*known, strict=True)
-        name = f"stored: {quality.get('prompts', 'many')} held-out prompts"
-        figure.add_trace(
-            go.Scatter(x=x, y=y, name=name, mode="markers+lines", line={"dash": "dot", "color": style.OTHER})
-        )
-
-
 # --- Guiders ----------------------------------------------------------------------------------------------------------
 def guiders(request: DiffusionRequest) -> None:
     """diffusers' guiders on one seed."""
@@ -334,7 +222,7 @@ def presets(request: DiffusionRequest) -> None:
                 {
                     "preset": name,
                     "what": PRESETS[name][0],
-                    "attributes right (%)": round(100 * figures["attributes right"]),
+                    "attributes right (%)": percent(figures["attributes right"]),
                     "wears glasses (of 4)": _wearing(result),
                     "saturation": round(figures["saturation"], 3),
                     "clipped (%)": round(100 * figures["clipped"], 1),
@@ -354,74 +242,3 @@ def _wearing(result: Any) -> int | None:
             return int((classifier.predict(result.images)["glasses"] == "yes").sum())
     except LabError:
         return None
-
-
-# --- X/Y/Z grid -------------------------------------------------------------------------------------------------------
-AXES = ("guidance", "steps", "scheduler", "seed", "prompt words", "guider", "negative prompt", "model")
-
-
-def xyz(request: DiffusionRequest, models: Sequence[str]) -> None:
-    """Any two or three settings against each other."""
-    chosen = []
-    defaults = (("guidance", "1, 3, 8"), ("prompt words", "smile, sad mouth"), ("none", ""))
-    for column, label, (axis, values) in zip(
-        st.columns(3), ("X (across)", "Y (down)", "Z (sheets)"), defaults, strict=True
-    ):
-        with column:
-            name = st.selectbox(label, ("none", *AXES), index=("none", *AXES).index(axis), key=f"xyz_{label[0]}")
-            help = "For prompt words: the word as it stands in the prompt first, then what replaces it."
-            value = values if name == axis else _example(name, models)
-            text = st.text_input("Values", value, key=f"xyz_{label[0]}_{name}", help=help, disabled=name == "none")
-            chosen.append((name, _values(name, text)))
-    (x, xs), (y, ys), (z, zs) = chosen
-    cells = len(xs) * len(ys) * len(zs)
-    if cells > MOST_CELLS:
-        raise BadRequest(f"{cells} cells are too many; shorten the lists to at most {MOST_CELLS} cells.")
-    if not st.toggle(f"Compute {cells} cells", key="xyz_on"):
-        return
-    for k, third in enumerate(zs):
-        base = _with(request, z, zs, third)
-        requests = [[_with(_with(base, y, ys, down), x, xs, across) for across in xs] for down in ys]
-        corner = f"{z} = {third}" if z != "none" else ""
-        results = grid(requests, list(ys), list(xs), key=f"xyz{k}", corner=corner, under=score_line)
-        table = [
-            {x: xs[c], y: ys[r], z: third, **scores(result), "seconds": round(result.seconds, 3)}
-            for r, row in enumerate(results)
-            for c, result in enumerate(row)
-            if result is not None
-        ]
-        files(results, list(ys), list(xs), f"{x} by {y} {corner}", table, key=f"xyz{k}_files")
-
-
-def _example(axis: str, models: Sequence[str]) -> str:
-    return {
-        "guidance": "1, 3, 8", "steps": "4, 8, 20", "scheduler": "DDIM, Euler ancestral, DPM++ 2M", "seed": "1, 2, 3",
-        "prompt words": "smile, sad mouth", "guider": "cfg, adaptive projected", "negative prompt": "none, glasses",
-        "model": ", ".join(models[:4]),
-    }.get(axis, "")  # fmt: skip
-
-
-def _values(axis: str, text: str) -> list[str]:
-    if axis == "none":
-        return [""]
-    values = [part.strip() for part in text.split(",") if part.strip()]
-    if not values:
-        raise BadRequest(f"Give at least one value for {axis}, with commas between.")
-    return values[:9]
-
-
-def _with(request: DiffusionRequest, axis: str, values: Sequence[str], value: str) -> DiffusionRequest:
-    """The request with one axis set. Raises BadRequest for a value that does not fit."""
-    if axis == "none":
-        return request
-    if axis == "prompt words":
-        if values[0] not in request.prompt:
-            raise BadRequest(f"“{values[0]}” does not stand in the prompt; begin the list with a word that does.")
-        return request.replace(prompt=request.prompt.replace(values[0], value))
-    if axis == "negative prompt":
-        return request.replace(negative_prompt="" if value == "none" else value)
-    if axis == "scheduler" and value not in samplers(request.model):
-        raise BadRequest(f"“{value}” does not fit; choose among {', '.join(samplers(request.model))}.")
-    field = {"guidance": "guidance_scale", "steps": "num_inference_steps"}.get(axis, axis)
-    changed = DiffusionRequest.from_dict({field: value})
-    return request.replace(**{field: getattr(changed, field)})

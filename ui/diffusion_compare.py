@@ -10,11 +10,13 @@ import streamlit as st
 from core import catalog
 from core.diffusion.request import DiffusionRequest
 from ui import style
-from ui.diffusion_cfg import scores
 from ui.diffusion_grid import run_one, wrapped
 from ui.diffusion_rail import default, samplers
+from ui.diffusion_rail import models as cards
+from ui.diffusion_scores import row
 
 REFERENCE_STEPS = 100
+PIXEL = "pixel-ddpm"
 
 
 def schedulers(result: Any) -> None:
@@ -54,16 +56,16 @@ def schedulers(result: Any) -> None:
                 "model calls": one.model_calls,
                 "seconds": round(one.seconds, 2),
                 "distance to reference (RMS of 255)": round(gap, 1),
-                "attributes right (%)": round(100 * scores(one)["attributes right"]),
+                **row(one),
             }
         )
     st.dataframe(rows, hide_index=True)
     figure = style.figure(xaxis_title="model calls", yaxis_title="RMS distance to the reference")
     figure.add_trace(
         go.Scatter(
-            x=[row["model calls"] for row in rows],
-            y=[row["distance to reference (RMS of 255)"] for row in rows],
-            text=[row["scheduler"] for row in rows],
+            x=[line["model calls"] for line in rows],
+            y=[line["distance to reference (RMS of 255)"] for line in rows],
+            text=[line["scheduler"] for line in rows],
             mode="markers+text", textposition="top center", marker={"size": 11, "color": style.color("diffusion")},
         )
     )  # fmt: skip
@@ -91,20 +93,90 @@ def models(result: Any, ids: list[str]) -> None:
         if one is None:
             continue
         card = catalog.card(one.request.model)
-        figures = scores(one)
         rows.append(
             {
                 "model": card.title,
                 "family": style.FAMILY_NAMES.get(card.family, card.family),
-                "parameters (M)": round(card.parameters / 1e6, 2),
+                "network (M)": card.extra.get("network_m"),
+                "MFLOP a call": card.extra.get("mflop"),
                 "steps": one.steps_run,
                 "model calls": one.model_calls,
                 "seconds": round(one.seconds, 2),
                 "ms a call": round(1000 * one.seconds / max(1, one.model_calls)),
-                "attributes right (%)": round(100 * figures["attributes right"]),
+                **row(one),
                 "size (px)": one.images.shape[1],
             }
         )
     if rows:
         st.dataframe(rows, hide_index=True)
         st.caption("One picture each: seconds are of this run; for quality over many prompts see each model's card.")
+
+
+def pixel(result: Any) -> None:
+    """The same network on latents and on pixels, timed now; and our pixel model's run beside the latent one's."""
+    from core.diffusion.cost import CostRequest, seconds_a_picture
+
+    base: DiffusionRequest = result.request
+    model = base.model if base.model != PIXEL else "latent-diffusion"
+    timed = run_one(CostRequest(model=model), "cost", "Timing the network on latents and on pixels")
+    if timed is not None:
+        found = timed.extras
+        steps = int(default(model, "num_inference_steps", 20))
+        calls = steps * (1 if float(default(model, "guidance_scale", 3.0)) == 1.0 else 2)
+        latent, pixels = seconds_a_picture(found, calls)
+        side = found["side"]
+        st.markdown(
+            f"At {side} px a picture made on latents is **{pixels / latent:.1f} times cheaper** than one made on pixels: "
+            f"the same network has {found['pixel_numbers']:,} numbers to denoise in place of {found['latent_numbers']:,}, "
+            "and the autoencoder decodes once, at the end."
+        )
+        st.dataframe(
+            [
+                _cost(f"latents of a {side} px picture", found, "latent", calls, latent),
+                _cost(f"pixels, {side} px", found, "pixel", calls, pixels),
+            ],
+            hide_index=True,
+        )
+        st.caption(
+            f"Medians of {timed.steps_run} alternating calls, just now. The pixel twin has the latent network's "
+            "configuration with three channels in and out, and random weights: time does not depend on them."
+        )
+    if any(card.id == PIXEL for card in cards()):
+        _pixel_run(base.seed)
+
+
+def _cost(name: str, found: dict[str, Any], kind: str, calls: int, seconds: float) -> dict[str, Any]:
+    parameters = found["parameters" if kind == "latent" else "pixel_parameters"]
+    return {
+        "works on": name,
+        "parameters (M)": round(parameters / 1e6, 2),
+        "numbers": found[f"{kind}_numbers"],
+        "ms a call": round(found[f"{kind}_ms"], 1),
+        "calls": calls,
+        "decoding (ms)": round(found["decode_ms"], 1) if kind == "latent" else None,
+        "seconds a picture": round(seconds, 2),
+    }
+
+
+def _pixel_run(seed: int) -> None:
+    """Our own pixel model, trained at 32 px without words, step by step."""
+    from ui.diffusion_scrubber import View, scrubber
+    from ui.diffusion_steps import first_channels, notes, record_of
+
+    st.markdown("Our pixel model, trained at 32 px without words. No decoder: what it holds is the picture itself.")
+    request = DiffusionRequest(
+        model=PIXEL, seed=seed, scheduler="DDIM", record=True, guidance_scale=1.0,
+        num_inference_steps=int(default(PIXEL, "num_inference_steps", 50)),
+    )  # fmt: skip
+    result = run_one(request, "pixel", "Denoising pixels")
+    record = record_of(result)
+    if record is None:
+        return
+    scrubber(
+        [
+            View("x_t", "noisy pixels", record["x_pictures"]),
+            View("x̂₀", "predicted clean picture", record["x0_pictures"]),
+            View("ε̂", "predicted noise, red, green and blue", first_channels(record["eps"])),
+        ],
+        notes(record), key="pixel_scrubber", identity=result.request.digest(), least=130,
+    )  # fmt: skip

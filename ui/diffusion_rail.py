@@ -24,9 +24,15 @@ FLOW_ONLY = ("Flow Euler", "Flow Heun")
 DIFFUSION_ONLY = ("DDIM", "DDPM", "Euler", "Euler ancestral", "Heun", "DPM++ 2M", "UniPC", "LCM")
 
 
-def models() -> list[Any]:
-    """Cards of the text-to-image models that are there."""
-    return [card for card in generators("image", "diffusion", "flow") if card.request.startswith("core.diffusion")]
+def models(words: bool = False) -> list[Any]:
+    """Cards of the diffusion and flow models that draw pictures; `words`: only those that take a prompt."""
+    cards = [card for card in generators("image", "diffusion", "flow") if card.request.startswith("core.diffusion")]
+    return [card for card in cards if takes_words(card)] if words else cards
+
+
+def takes_words(card: Any) -> bool:
+    """False for a model that draws whatever it likes."""
+    return bool(card.extra.get("takes_prompt", True))
 
 
 def samplers(model: str) -> tuple[str, ...]:
@@ -40,21 +46,26 @@ def default(model: str, name: str, otherwise: Any) -> Any:
     return next((card.extra.get(name, otherwise) for card in models() if card.id == model), otherwise)
 
 
-def rail(most_steps: int = 200, **fixed: Any) -> DiffusionRequest | None:
+def rail(most_steps: int = 200, words: bool = False, **fixed: Any) -> DiffusionRequest | None:
     """Draw the controls; returns the request (None: a bad value, already said). fixed: fields set by the page.
 
-    most_steps: the default number of steps is at most this.
+    most_steps: the default number of steps is at most this; words: offer only models that take a prompt.
     """
-    model = pick(models())
+    cards = models(words)
+    model = pick(cards)
+    told = all(takes_words(card) for card in cards if card.id == model)
     _model_changed(model)
-    _examples()
-    prompt = control(DiffusionRequest, "prompt", default=PROMPTS[0], wide=True)
+    if told:
+        _examples()
+    else:
+        st.caption(":material/chat_bubble_outline: This model takes no prompt: it draws some portrait for each seed.")
+    prompt = control(DiffusionRequest, "prompt", default=PROMPTS[0], wide=True, disabled=not told)
     seed = control(DiffusionRequest, "seed", default=7)
     values: dict[str, Any] = {"model": model, "prompt": prompt, "seed": seed}
     if "guidance_scale" not in fixed:
         scale = float(default(model, "guidance_scale", 3.0))
         values["guidance_scale"] = control(
-            DiffusionRequest, "guidance_scale", "Guidance w", default=scale, high=max(15.0, scale)
+            DiffusionRequest, "guidance_scale", "Guidance w", default=scale, high=max(15.0, scale), disabled=not told
         )
     steps = min(most_steps, int(default(model, "num_inference_steps", 20)))
     values["num_inference_steps"] = control(

@@ -47,7 +47,7 @@ class _Plan:
 def generate(request: DiffusionRequest, control: Control, model: Diffusion) -> Iterator[Step | ImageResult]:
     """Yield one Step a denoising step (preview: the predicted clean picture), last an ImageResult.
 
-    extras: tokens (pieces read), unknown (words outside the vocabulary), cut (pieces beyond the limit),
+    extras: words (whether it takes a prompt), tokens (pieces read), unknown (words outside the vocabulary), cut (pieces beyond the limit),
     records (one dict a sample when request.record; see record.Recorder).
     """
     started = time.perf_counter()
@@ -74,6 +74,7 @@ def generate(request: DiffusionRequest, control: Control, model: Diffusion) -> I
     result.images = np.stack(images)
     result.seconds = time.perf_counter() - started
     result.extras = {
+        "words": model.text_encoder is not None,
         "tokens": text.pieces(model, request.prompt),
         "first_position": text.first_position(model),
         "unknown": text.unknown_words(model, request.prompt),

@@ -21,12 +21,17 @@ _MOUTHS = {
 }  # fmt: skip
 
 
+def plain(prompt: str) -> str:
+    """The prompt without its weights, as a judge should read it: "(red:1.5) hair" -> "red hair"."""
+    return re.sub(r"\(([^():]+):\s*[0-9]*\.?[0-9]+\)", r"\1", prompt)
+
+
 def named(prompt: str) -> dict[str, Any]:
     """The attributes a prompt names, in the words of the records: {"hair_color": "blue", "glasses": True, ...}.
 
     Rules for the phrasings of the captions and near them; what they do not understand is left out, never guessed.
     """
-    text = prompt.lower()
+    text = plain(prompt).lower()
     found: dict[str, Any] = {}
     for style, pattern in _STYLES.items():
         if re.search(pattern, text):
@@ -102,3 +107,39 @@ def band(
     drawn = [figure(values[rng.integers(0, len(values), len(values))]) for _ in range(rounds)]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return float(low), float(high)
+
+
+def with_band(
+    values: np.ndarray, figure: Callable[[np.ndarray], float], rounds: int = 200
+) -> tuple[float, float, float]:
+    """figure(values) with its 95 % bootstrap interval: (value, low, high)."""
+    return (figure(values), *band(values, figure, rounds=rounds))
+
+
+def matching(
+    labels: dict[str, np.ndarray], wanted: dict[str, Any], least: int = 60
+) -> tuple[dict[str, str], np.ndarray]:
+    """The real portraits most like a prompt: (attributes that could be kept, rows), at least `least` of them.
+
+    labels: {attribute: (M,) str}. Attributes are applied in the order of `wanted` while enough pictures remain.
+    """
+    kept: dict[str, str] = {}
+    rows = np.arange(len(next(iter(labels.values()))))
+    for name, value in wanted.items():
+        fewer = rows[labels[name][rows] == _word(value)] if name in labels else rows[:0]
+        if len(fewer) >= least:
+            kept[name], rows = _word(value), fewer
+    return kept, rows
+
+
+def to_real(real: np.ndarray, directions: int = 8) -> Callable[[np.ndarray], float]:
+    """Frechet distance from features (N, D) to `real` (M, D) in the main directions of `real`.
+
+    A handful of pictures says nothing about a covariance of 320 x 320; in 8 directions 16 pictures are a cloud.
+    """
+    from core.metrics.distances import frechet_distance
+
+    middle = real.mean(0)
+    _, _, axes = np.linalg.svd(real - middle, full_matrices=False)
+    flat = (real - middle) @ axes[:directions].T  # (M, 8)
+    return lambda fake: frechet_distance(flat, (fake - middle) @ axes[:directions].T)

@@ -355,3 +355,49 @@ def test_figures_of_sets_of_pictures():
     assert score.spread(np.stack([grey[0], grey[0] + 10])) == pytest.approx(10)
     low, high = score.band(np.arange(20.0), lambda v: float(v.mean()))
     assert low < 9.5 < high
+
+
+def test_real_portraits_like_a_prompt_and_the_distance_to_them():
+    rng = np.random.default_rng(0)
+    labels = {"style": np.array(["micah", "toon-head"] * 100), "glasses": np.array(["yes"] * 20 + ["no"] * 180)}
+    kept, rows = score.matching(labels, {"style": "micah", "glasses": True, "tail": "long"})
+    assert kept == {"style": "micah"} and len(rows) == 100  # ten with glasses are too few, tails are not known
+    assert score.matching(labels, {})[1].tolist() == list(range(200))
+    real = rng.standard_normal((200, 20)) * np.linspace(3, 0.1, 20)
+    distance = score.to_real(real)
+    near, far_off = distance(real[:60]), distance(real[:60] + 2.0 * np.linspace(3, 0.1, 20))
+    assert 0 <= near < 5 < far_off
+    value, low, high = score.with_band(np.arange(50.0), lambda v: float(v.mean()))
+    assert low < value == 24.5 < high
+    assert score.plain("(Red:1.5) hair") == "Red hair" and score.named("a (bald:1.2) man")["hair"] == "bald"
+
+
+def test_pixels_cost_more_than_latents_of_the_same_network(model):
+    from core.diffusion.cost import CostRequest, generate, seconds_a_picture
+
+    found = list(generate(CostRequest(rounds=1), Control(), model))[-1].extras
+    assert found["side"] == 32 and found["pixel_numbers"] == 3 * 32 * 32 and found["latent_numbers"] == 4 * 8 * 8
+    assert 0.9 < found["pixel_parameters"] / found["parameters"] < 1.1
+    latent, pixel = seconds_a_picture({"latent_ms": 10.0, "decode_ms": 5.0, "pixel_ms": 160.0}, 40)
+    assert (latent, pixel) == (0.405, 6.4)
+
+
+def test_a_pixel_model_takes_no_words_and_goes_the_same_path(tmp_path):
+    import torch
+    from diffusers import DDPMPipeline
+
+    from core.diffusion.load import load_folder
+    from training import pixel_ddpm
+
+    torch.manual_seed(0)
+    unet = pixel_ddpm.build(block_out_channels=(8, 8, 16), attention_head_dim=8, sample_size=16)
+    DDPMPipeline(unet=unet, scheduler=pixel_ddpm.scheduler()).save_pretrained(tmp_path)
+    loaded = load_folder(tmp_path)
+    result = run(loaded, record=True)
+    assert result.images.shape == (1, 16, 16, 3) and result.model_calls == 4
+    assert result.extras["words"] is False and result.extras["records"][0]["x0_pictures"].shape == (4, 16, 16, 3)
+    stock = DDPMPipeline.from_pretrained(tmp_path)
+    stock.set_progress_bar_config(disable=True)
+    drawn = stock(num_inference_steps=4, output_type="np", generator=torch.Generator().manual_seed(3)).images[0]
+    assert np.array_equal(result.images[0], (drawn * 255).round().astype(np.uint8))
+    assert far(result, run(loaded, prompt="other words")) == 0

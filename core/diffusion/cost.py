@@ -1,0 +1,89 @@
+"""What working on latents saves: the same network timed on latents and on pixels of equal resolution.
+
+The pixel network is the latent model's own class and configuration with 3 channels and the picture's side, so it has
+the same parameters (but for the first and last layer); its weights are random, which costs the same time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from core.diffusion.load import Diffusion
+from core.errors import BadRequest
+from core.pipeline import Control
+from core.request import Request, integer
+from core.result import Result, Step
+
+
+@dataclass(frozen=True)
+class CostRequest(Request):
+    """Time one network call on latents, one on pixels, one decoding, `rounds` times in turn."""
+
+    PIPELINE: ClassVar[str] = "core.diffusion.cost"
+
+    model: str = "latent-diffusion"
+    rounds: int = integer(5, 1, 50, help="Medians are taken over this many alternating calls.")
+
+
+def on_pixels(denoiser: Any, side: int) -> Any:
+    """A network like `denoiser` for pictures of `side` pixels, random weights."""
+    config = {**denoiser.config, "in_channels": 3, "out_channels": 3, "sample_size": side}
+    return type(denoiser).from_config(config).eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterator[Step | Result]:
+    """extras: latent_ms, pixel_ms, decode_ms (median of one call), latent_numbers, pixel_numbers (that are denoised),
+    parameters, pixel_parameters, side.
+    """
+    if model.vae is None or model.text_encoder is None:
+        raise BadRequest("This model works on pixels already; choose a latent model.")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pixels = on_pixels(model.denoiser, model.size)
+    words, masks = torch.zeros(1, 48, model.denoiser.config.cross_attention_dim), None
+    if type(model.denoiser).__name__ == "PixArtTransformer2DModel":
+        words, masks = torch.zeros(1, 48, model.denoiser.config.caption_channels), torch.ones(1, 48)
+    twin = Diffusion(folder=model.folder, denoiser=pixels, scheduler=model.scheduler)
+    latent, picture = torch.zeros(1, *model.latent_shape), torch.zeros(1, 3, model.size, model.size)
+    t = torch.tensor(500)
+    calls: dict[str, Callable[[], Any]] = {
+        "latent": lambda: model.predict(latent, t, words, masks),
+        "pixel": lambda: twin.predict(picture, t, words, masks),
+        "decode": lambda: model.decode(latent),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in calls}
+    for i in range(request.rounds + 1):  # the first round warms up
+        for name, call in calls.items():
+            begun = time.perf_counter()
+            call()
+            if i:
+                spent[name].append(1000 * (time.perf_counter() - begun))
+        yield Step("generate", i + 1, request.rounds + 1)
+        if control.stopped and i:
+            break
+    middle = {f"{name}_ms": sorted(values)[len(values) // 2] for name, values in spent.items()}
+    count = lambda net: sum(p.numel() for p in net.parameters())  # noqa: E731
+    yield Result(
+        request,
+        steps_run=len(spent["latent"]),
+        extras={
+            **middle,
+            "latent_numbers": latent.numel(),
+            "pixel_numbers": picture.numel(),
+            "parameters": count(model.denoiser),
+            "pixel_parameters": count(pixels),
+            "side": model.size,
+        },
+    )
+
+
+def seconds_a_picture(extras: dict[str, Any], calls: int) -> tuple[float, float]:
+    """(on latents with one decoding, on pixels) for a picture of `calls` network calls."""
+    latent = calls * extras["latent_ms"] + extras["decode_ms"]
+    return latent / 1000, calls * extras["pixel_ms"] / 1000
