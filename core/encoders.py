@@ -1,4 +1,4 @@
-"""Loaders of encoders that other models stand on: the autoencoder of the latent models, and CLIP."""
+"""Loaders of encoders that other models stand on: the autoencoder of the latent models, CLIP and T5."""
 
 from __future__ import annotations
 
@@ -59,4 +59,16 @@ def load_autoencoder(card: Any, device: str = "cpu") -> Any:
     except (OSError, ValueError, RuntimeError) as error:
         message = str(error).splitlines()[0][:120]
         raise Unavailable(f"The autoencoder cannot be read ({message}); restore {card.folder}.") from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_t5(card: Any, device: str = "cpu") -> Any:
+    """The catalog's loader of "t5": a stock T5EncoderModel. Raises Unavailable when files are missing or broken."""
+    import torch
+    from transformers import T5EncoderModel
+
+    try:
+        model: Any = T5EncoderModel.from_pretrained(card.folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unavailable(f"T5 cannot be read ({str(error).splitlines()[0][:120]}); restore {card.folder}.") from error
     return model.to(device).eval().requires_grad_(False)

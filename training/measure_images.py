@@ -195,7 +195,7 @@ def sweep(
         right = 100 * np.mean(list(hits(images, asked).values()), axis=0)  # (N,)
         figures = {
             "attributes_right": score.with_band(right, lambda v: float(v.mean())),
-            "spread": score.with_band(images, score.spread, rounds=40),
+            "spread": score.spread_with_band(images),
             "saturation": score.with_band(score.saturation(images), lambda v: float(v.mean())),
             "frechet": score.with_band(network.features(images), distance, rounds=60),
         }
@@ -239,7 +239,12 @@ def fill_card(name: str, quality: dict[str, Any] | None = None, **values: Any) -
     for file in files:
         with safe_open(file, "np") as weights:
             card["parameters"] += sum(int(np.prod(weights.get_slice(k).get_shape())) for k in weights.keys())  # noqa: SIM118
-    path.write_text("---\n" + yaml.safe_dump(card, sort_keys=False, width=120, allow_unicode=True) + "---\n" + prose)
+    path.write_text(
+        "---\n"
+        + yaml.safe_dump(card, sort_keys=False, width=120, allow_unicode=True, default_flow_style=None)
+        + "---\n"
+        + prose
+    )
 
 
 def main() -> None:

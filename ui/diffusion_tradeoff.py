@@ -52,7 +52,7 @@ def measured(result: Any, real: np.ndarray) -> dict[str, tuple[float, float, flo
 
     images, prompt = result.images, result.request.prompt
     mean: Callable[[np.ndarray], float] = lambda v: float(v.mean())  # noqa: E731
-    found = {"spread": score.with_band(images, score.spread, rounds=60)}
+    found = {"spread": score.spread_with_band(images)}
     found["saturation"] = score.with_band(score.saturation(images), mean)
     for name, judge in (
         ("attributes_right", "attributes-b"),

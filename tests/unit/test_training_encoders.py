@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.encoders import Clip, load_autoencoder, load_clip
+from core.encoders import Clip, load_autoencoder, load_clip, load_t5
 from core.errors import Unavailable
 from training.text import build_clip, clip_tokenizer
 
@@ -39,7 +39,7 @@ def test_the_tokenizer_knows_common_words_whole_and_survives_any_script():
 
 def test_missing_weights_are_told_in_a_sentence(tmp_path):
     card = SimpleNamespace(folder=tmp_path)
-    for load in (load_clip, load_autoencoder):
+    for load in (load_clip, load_t5, load_autoencoder):
         with pytest.raises(Unavailable, match="restore"):
             load(card)
 
