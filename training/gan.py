@@ -36,6 +36,7 @@ from training.loop import generator as rng
 from training.loop import save_sheet, to_tensor, to_uint8
 
 ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "assets" / "models"
 Z_DIM = 64
 
 
@@ -131,6 +132,33 @@ def g_loss(real: Tensor | None, fake: Tensor) -> Tensor:
 
 
 # 3. One run
+def encoder(minutes: float = 2.0) -> dict[str, Tensor]:
+    """Weights of the encoder that gives a portrait its z: StyleGAN2's own, or one fitted to the shipped StyleGAN2."""
+    path = Path("runs/gan-stylegan2/encoder.pt")
+    if not path.exists():
+        g = load_folder(MODELS / "stylegan2").generator.requires_grad_(False)
+        e, data, noise = Encoder(Z_DIM), Portraits(5), rng(5)
+        optimizer = torch.optim.Adam(e.parameters(), 3e-3, (0.9, 0.99), fused=True)
+        begin, step, fit = time.process_time(), 0, torch.zeros(())
+        while (p := (time.process_time() - begin) / (60 * minutes)) < 1:
+            x, c = data.next(16)
+            mean, log_var = e(x)
+            z = mean + (0.5 * log_var).exp() * torch.randn(mean.shape, generator=noise)
+            w = g.mapping(z, c).unsqueeze(1).expand(-1, g.num_ws, -1)
+            fit = picture_loss(g.synthesis(w, None, side=32), F.avg_pool2d(x, 2))
+            kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean()
+            optimizer.param_groups[0]["lr"] = 3e-3 * 0.5 * (1 + math.cos(math.pi * p))
+            optimizer.zero_grad(set_to_none=True)
+            (fit + 1e-4 * kl).backward()
+            optimizer.step()
+            step += 1
+            if step % 100 == 0:
+                print(f"encoder {100 * p:.0f} % fit={float(fit.detach()):.4f} kl={float(kl.detach()):.1f}", flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(e.state_dict(), path)
+    return torch.load(path, weights_only=True)
+
+
 class Trainer:
     """State of a run: networks, optimizers, CPU seconds; everything resumes from runs/gan-ID/last.pt."""
 
@@ -148,34 +176,34 @@ class Trainer:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.own_encoder = name == "stylegan2"
         if (r.copy or r.keep) and not self.own_encoder:
-            self.e.load_state_dict(torch.load("runs/gan-stylegan2/encoder.pt", weights_only=True))
+            self.e.load_state_dict(encoder())
             self.e.requires_grad_(False)
         self.data, self.noise = Portraits(r.seed), rng(r.seed + 1)
         self.step, self.stage_step, self.before, self.begin = 0, 0, 0.0, time.process_time()
         self.stage = "copy" if r.copy else "adversarial"
         self.sums: dict[str, list[float]] = {}
         self.marks: dict[str, float] = {}
-        if r.start:
-            self.borrow(r.start)
+        shipped = (out / "generator.safetensors").exists()
+        if shipped or r.start:
+            self.borrow(out if shipped else MODELS / r.start)
         self.ema = copy.deepcopy(self.g).eval().requires_grad_(False)
         self.optimizers()
         if (self.folder / "last.pt").exists():
             self.resume()
-        elif (out / "generator.safetensors").exists() and not r.start:
-            shipped = load_folder(out)
-            self.g.load_state_dict(shipped.generator.state_dict())
-            self.d.load_state_dict(shipped.discriminator.state_dict())
-            self.ema.load_state_dict(self.g.state_dict())
-            self.begin_adversarial()
+        else:
+            for old in (out / "training").glob("*.png"):  # the record of another run
+                old.unlink()
+            if shipped and self.own_encoder:  # its encoder is not shipped
+                self.begin_adversarial()
         z, c = torch.randn(32, Z_DIM, generator=rng(7)), one_hot(self.data.rows[torch.arange(32) * 331])
         self.fixed = z, c[:, :c_dim]
 
-    def borrow(self, other: str) -> None:
-        """Take over the weights of another model's run where name and shape agree."""
-        state = torch.load(f"runs/gan-{other}/last.pt", weights_only=True)
-        for net, part in ((self.g, "ema"), (self.d, "d")):
-            mine = net.state_dict()
-            net.load_state_dict(mine | {k: v for k, v in state[part].items() if k in mine and v.shape == mine[k].shape})
+    def borrow(self, folder: Path) -> None:
+        """Take over shipped weights, this model's or another's, where name and shape agree."""
+        other = load_folder(folder)
+        for net, part in ((self.g, other.generator), (self.d, other.discriminator)):
+            mine, theirs = net.state_dict(), part.state_dict()
+            net.load_state_dict(mine | {k: v for k, v in theirs.items() if k in mine and v.shape == mine[k].shape})
 
     def optimizers(self) -> None:
         r = self.recipe
@@ -423,7 +451,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="model folder; assets/models/ID when not given")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    Trainer(args.what, args.minutes, args.out or ROOT / "assets" / "models" / args.what).run()
+    Trainer(args.what, args.minutes, args.out or MODELS / args.what).run()
 
 
 if __name__ == "__main__":
