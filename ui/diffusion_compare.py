@@ -122,8 +122,7 @@ def pixel(result: Any) -> None:
     if timed is not None:
         found = timed.extras
         steps = int(default(model, "num_inference_steps", 20))
-        calls = steps * (1 if float(default(model, "guidance_scale", 3.0)) == 1.0 else 2)
-        latent, pixels = seconds_a_picture(found, calls)
+        latent, pixels = seconds_a_picture(found, steps)
         side = found["side"]
         st.markdown(
             f"At {side} px a picture made on latents is **{pixels / latent:.1f} times cheaper** than one made on pixels: "
@@ -132,27 +131,27 @@ def pixel(result: Any) -> None:
         )
         st.dataframe(
             [
-                _cost(f"latents of a {side} px picture", found, "latent", calls, latent),
-                _cost(f"pixels, {side} px", found, "pixel", calls, pixels),
+                _cost(f"latents of a {side} px picture", found, "latent", steps, latent),
+                _cost(f"pixels, {side} px", found, "pixel", steps, pixels),
             ],
             hide_index=True,
         )
         st.caption(
-            f"Medians of {timed.steps_run} alternating calls, just now. The pixel twin has the latent network's "
+            f"Medians of {timed.steps_run} alternating steps, just now. The pixel twin has the latent network's "
             "configuration with three channels in and out, and random weights: time does not depend on them."
         )
     if any(card.id == PIXEL for card in cards()):
         _pixel_run(base.seed)
 
 
-def _cost(name: str, found: dict[str, Any], kind: str, calls: int, seconds: float) -> dict[str, Any]:
+def _cost(name: str, found: dict[str, Any], kind: str, steps: int, seconds: float) -> dict[str, Any]:
     parameters = found["parameters" if kind == "latent" else "pixel_parameters"]
     return {
         "works on": name,
         "parameters (M)": round(parameters / 1e6, 2),
         "numbers": found[f"{kind}_numbers"],
-        "ms a call": round(found[f"{kind}_ms"], 1),
-        "calls": calls,
+        "ms a guided step": round(found[f"{kind}_ms"], 1),
+        "steps": steps,
         "decoding (ms)": round(found["decode_ms"], 1) if kind == "latent" else None,
         "seconds a picture": round(seconds, 2),
     }

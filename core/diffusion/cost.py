@@ -22,7 +22,7 @@ from core.result import Result, Step
 
 @dataclass(frozen=True)
 class CostRequest(Request):
-    """Time one network call on latents, one on pixels, one decoding, `rounds` times in turn."""
+    """Time one guided step on latents, one on pixels, one decoding, `rounds` times in turn."""
 
     PIPELINE: ClassVar[str] = "core.diffusion.cost"
 
@@ -38,24 +38,24 @@ def on_pixels(denoiser: Any, side: int) -> Any:
 
 @torch.inference_mode()
 def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterator[Step | Result]:
-    """extras: latent_ms, pixel_ms, decode_ms (median of one call), latent_numbers, pixel_numbers (that are denoised),
-    parameters, pixel_parameters, side.
+    """extras: latent_ms, pixel_ms (median of a step: the network with and without the prompt, as one batch), decode_ms,
+    latent_numbers, pixel_numbers (that are denoised), parameters, pixel_parameters, side.
     """
     if model.vae is None or model.text_encoder is None:
         raise BadRequest("This model works on pixels already; choose a latent model.")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         pixels = on_pixels(model.denoiser, model.size)
-    words, masks = torch.zeros(1, 48, model.denoiser.config.cross_attention_dim), None
+    words, masks = torch.zeros(2, 48, model.denoiser.config.cross_attention_dim), None
     if type(model.denoiser).__name__ == "PixArtTransformer2DModel":
-        words, masks = torch.zeros(1, 48, model.denoiser.config.caption_channels), torch.ones(1, 48)
+        words, masks = torch.zeros(2, 48, model.denoiser.config.caption_channels), torch.ones(2, 48)
     twin = Diffusion(folder=model.folder, denoiser=pixels, scheduler=model.scheduler)
-    latent, picture = torch.zeros(1, *model.latent_shape), torch.zeros(1, 3, model.size, model.size)
+    latent, picture = torch.zeros(2, *model.latent_shape), torch.zeros(2, 3, model.size, model.size)
     t = torch.tensor(500)
     calls: dict[str, Callable[[], Any]] = {
         "latent": lambda: model.predict(latent, t, words, masks),
         "pixel": lambda: twin.predict(picture, t, words, masks),
-        "decode": lambda: model.decode(latent),
+        "decode": lambda: model.decode(latent[:1]),
     }
     spent: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(request.rounds + 1):  # the first round warms up
@@ -74,8 +74,8 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
         steps_run=len(spent["latent"]),
         extras={
             **middle,
-            "latent_numbers": latent.numel(),
-            "pixel_numbers": picture.numel(),
+            "latent_numbers": latent[0].numel(),
+            "pixel_numbers": picture[0].numel(),
             "parameters": count(model.denoiser),
             "pixel_parameters": count(pixels),
             "side": model.size,
@@ -83,7 +83,7 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
     )
 
 
-def seconds_a_picture(extras: dict[str, Any], calls: int) -> tuple[float, float]:
-    """(on latents with one decoding, on pixels) for a picture of `calls` network calls."""
-    latent = calls * extras["latent_ms"] + extras["decode_ms"]
-    return latent / 1000, calls * extras["pixel_ms"] / 1000
+def seconds_a_picture(extras: dict[str, Any], steps: int) -> tuple[float, float]:
+    """(on latents with one decoding, on pixels) for a picture of `steps` guided steps."""
+    latent = steps * extras["latent_ms"] + extras["decode_ms"]
+    return latent / 1000, steps * extras["pixel_ms"] / 1000

@@ -26,7 +26,7 @@ from core.errors import BadRequest
 from core.pipeline import Control
 from core.result import ImageResult, Step
 
-PREVIEW_SHARE = 0.03  # share of the running time that live previews may take
+PREVIEW_SHARE = 0.02  # share of the running time that live previews may take
 
 __all__ = ["DiffusionRequest", "generate"]
 
