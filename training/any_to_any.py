@@ -1,18 +1,23 @@
 """Train the any-to-any model: one decoder over words and picture codes.
 
-    python -m training.any_to_any --minutes 15
+    python -m training.any_to_any --minutes 40
 
-Needs runs/data (python -m training.portraits) and the image tokenizer. Three sorts of dialogue (training.chat_data):
-questions about a picture, drawings, and edits whose pairs are rendered from one record with one thing changed.
+Needs runs/data (python -m training.portraits) and the image tokenizer. Dialogues (training.chat_data): questions about
+a picture, drawings, edits whose pairs are rendered from one record with one thing changed, two pictures compared, and
+talk without a picture, most of it to be refused.
+
+Two linear heads on the third layer, thrown away afterwards, read the attributes at a picture's marks: at </picture> what
+it shows, at <picture> what was asked for. Answers and codes then find these facts in one place.
 The embedding of a picture code is learned as the sum of its four FSQ digits' vectors and a rest of its own, and is
 merged before saving, so the folder is a stock Qwen3ForCausalLM (the shape of Chameleon, https://arxiv.org/abs/2405.09818:
-early fusion, QK-norm, z-loss).
+early fusion, QK-norm, z-loss). Matrices are trained by Muon (https://kellerjordan.github.io/posts/muon/).
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +29,26 @@ from torch.nn.functional import cross_entropy
 from core.chat.image_tokenizer import LEVELS, ImageTokenizer, Quantizer
 from core.chat.vocabulary import PICTURE, Vocabulary
 from training import chat_data, portraits
+from training.chat_data import Picture, Turn
 from training.code_model import decoder, pad, warm_start
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
-PORTRAITS, PAIRS = 6000, 1000
+PAIRS = 6000
+SIZES = [len(portraits.ATTRIBUTES[name]) for name in chat_data.SLOTS]
+SORTS = {"see": 0.40, "draw": 0.29, "edit": 0.16, "compare": 0.07, "apart": 0.08}  # shares of the dialogues
+MIDDLE = 3  # layers below the attribute heads
 
 
 class AnyToAny(nn.Module):
-    """The decoder with factored embeddings of the picture codes."""
+    """The decoder with factored embeddings of the picture codes and two heads that help to train it."""
 
-    def __init__(self, words: Vocabulary, width: int = 128, layers: int = 4, heads: int = 4) -> None:
+    def __init__(self, words: Vocabulary, width: int = 160, layers: int = 5, heads: int = 5) -> None:
         super().__init__()
         self.words = words
-        self.decoder = decoder(words.size, width, layers, heads, context=512)
+        self.decoder = decoder(words.size, width, layers, heads, context=512, theta=500.0)  # 250 tokens are long here
         self.digits = nn.ParameterList(nn.Parameter(torch.randn(n, width) * 0.02) for n in LEVELS)
+        self.heads = nn.ModuleList(nn.Linear(width, sum(SIZES)) for _ in range(2))  # wanted, seen
         with torch.no_grad():
             self.decoder.model.embed_tokens.weight[words.first_code :] *= 0.3
         codes = torch.arange(Quantizer().codes)
@@ -52,10 +62,12 @@ class AnyToAny(nn.Module):
         first = self.words.first_code
         return torch.cat([weight[:first], weight[first:] + extra])
 
-    def losses(self, ids: torch.Tensor, weights: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Mean loss of weighted words and of picture codes; ids, weights: (B, T)."""
+    def losses(self, ids: torch.Tensor, weights: torch.Tensor, marks: list[chat_data.Marks]) -> dict[str, torch.Tensor]:
+        """Mean loss of weighted words, of picture codes and of the heads, and the share of seen attributes that are
+        right; ids, weights: (B, T); marks: B lists."""
         table = self.table()
-        hidden = self.decoder.model(inputs_embeds=table[ids[:, :-1]]).last_hidden_state  # (B, T-1, D)
+        out = self.decoder.model(inputs_embeds=table[ids[:, :-1]], output_hidden_states=True, use_cache=False)
+        hidden = out.last_hidden_state  # (B, T-1, D)
         wanted = weights[:, 1:] > 0
         targets, share = ids[:, 1:][wanted], weights[:, 1:][wanted]
         drawn = targets >= self.words.first_code
@@ -68,6 +80,27 @@ class AnyToAny(nn.Module):
             logits = hidden[wanted][chosen] @ table[low:high].T
             each = cross_entropy(logits, targets[chosen] - low, reduction="none") + 1e-4 * logits.logsumexp(-1) ** 2
             parts[name] = (each * share[chosen]).sum() / share[chosen].sum().clamp(min=1e-6)
+        return parts | self._read(out.hidden_states[MIDDLE], marks)
+
+    def _read(self, middle: torch.Tensor, marks: list[chat_data.Marks]) -> dict[str, torch.Tensor]:
+        """What the heads read at the pictures' marks; middle: (B, T-1, D)."""
+        parts = {}
+        for sort, name in enumerate(("wanted", "seen")):
+            found = [(b, place, y) for b, row in enumerate(marks) for place, s, y in row if s == sort]
+            found = [f for f in found if f[1] < middle.shape[1]]
+            if not found:
+                parts[name] = middle.sum() * 0
+                continue
+            at = middle[[b for b, _, _ in found], [place for _, place, _ in found]]  # (N, D)
+            at = nn.functional.rms_norm(at, (at.shape[-1],))
+            y = torch.tensor([y for _, _, y in found])  # (N, 8)
+            logits = self.heads[sort](at).split(SIZES, 1)
+            known = [cross_entropy(z, y[:, i]) for i, z in enumerate(logits) if (y[:, i] >= 0).any()]
+            parts[name] = torch.stack(known).mean()
+            if name == "seen":
+                parts["right"] = torch.stack(
+                    [(z.argmax(1) == y[:, i]).float().mean() for i, z in enumerate(logits)]
+                ).mean()
         return parts
 
     @torch.no_grad()
@@ -79,6 +112,39 @@ class AnyToAny(nn.Module):
         return model.eval()
 
 
+class MuonAndAdam:
+    """Muon for the matrices of the layers, AdamW for embeddings, norms and heads; used like one optimizer."""
+
+    def __init__(self, model: AnyToAny, lr: float) -> None:
+        inner = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
+        known = {id(p) for p in inner}
+        rest = [p for p in model.parameters() if id(p) not in known]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(inner, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+# 1. Pictures
 @torch.no_grad()
 def encode(tokenizer: ImageTokenizer, images: np.ndarray) -> np.ndarray:
     """(N, 64, 64, 3) uint8 to codes (N, 64) int16."""
@@ -88,70 +154,122 @@ def encode(tokenizer: ImageTokenizer, images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def edit_pairs(count: int = PAIRS, seed: int = 7, held: bool = False) -> list[tuple[Any, ...]]:
-    """(name, value, record before, record after, options before, options after), one attribute changed in each."""
+Pair = tuple[str, Any, dict[str, Any], dict[str, Any], portraits.Options]
+
+
+def edit_pairs(count: int, held: bool = False, seed: int = 7) -> tuple[list[int], list[Pair]]:
+    """Rows of portraits of one split, and for each (name, value, record before, record after, options after): one
+    attribute is changed, and both combinations belong to that split."""
     rng = np.random.default_rng([seed, held])
-    pairs: list[tuple[Any, ...]] = []
-    index = 0
-    while len(pairs) < count:
-        record, options = portraits.draw(index, seed)
-        index += 1
-        spec = portraits.STYLES[record["style"]]
-        name = str(rng.choice(list(chat_data.EDIT), p=(0.35, 0.35, 0.15, 0.15)))
-        after, changed = dict(record), dict(options)
-        if name == "glasses":
-            if (
-                "accessoriesProbability" not in spec.get("probability", {}).values()
-                and "glassesProbability" not in spec.get("probability", {}).values()
-            ):
-                continue
-            after["glasses"] = not record["glasses"]
-            changed[spec["probability"]["glasses"]] = 100 if after["glasses"] else 0
-            changed |= spec["glasses"][0] if after["glasses"] else {}
-        elif name == "hair_color":
-            if record["hair"] == "bald" or record["hair_color"] == "black" or record["hair_color"] == "none":
-                continue  # black cuts of one style exist in black only
-            after[name] = str(rng.choice([c for c in portraits.HAIR_COLORS if c not in (record[name], "black")]))
-            changed |= {key: [portraits.HAIR_COLORS[after[name]]] for key in spec["hair_color"]}
-        elif name == "background":
-            after[name] = str(rng.choice([c for c in portraits.BACKGROUNDS if c != record[name]]))
-            changed["backgroundColor"] = [portraits.BACKGROUNDS[after[name]]]
-        else:
-            after[name] = str(rng.choice([m for m in spec["mouth"] if m != record[name]]))
-            changed |= spec["mouth"][after[name]][0]
-        if (portraits.is_heldout(record) or portraits.is_heldout(after)) == held:
-            pairs.append((name, after[name], record, after, options, changed))
-    return pairs
+    drawn = (portraits.draw(i, portraits.SEED) for i in range(portraits.COUNT))
+    rows: list[int] = []
+    pairs: list[Pair] = []
+    for row, (record, options) in enumerate(d for d in drawn if portraits.is_heldout(d[0]) == held):
+        name = str(rng.choice(list(chat_data.EDIT), p=(0.3, 0.3, 0.2, 0.2)))
+        changed = change(name, record, options, rng)
+        if changed is not None and portraits.is_heldout(changed[0]) == held:
+            rows.append(row)
+            pairs.append((name, changed[0][name], record, *changed))
+        if len(pairs) == count:
+            break
+    return rows, pairs
 
 
-def render_pairs(pairs: list[tuple[Any, ...]]) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, 64, 64, 3) before and after."""
-    specs = [(p[2]["style"], p[4]) for p in pairs] + [(p[3]["style"], p[5]) for p in pairs]
-    small = portraits.halve(portraits.render(specs, processes=1))
-    return small[: len(pairs)], small[len(pairs) :]
+def change(
+    name: str, record: dict[str, Any], options: portraits.Options, rng: np.random.Generator
+) -> tuple[dict[str, Any], portraits.Options] | None:
+    """Record and options with another value of attribute `name`; None where the style cannot show it."""
+    spec = portraits.STYLES[record["style"]]
+    after, changed = dict(record), dict(options)
+    if name == "glasses":
+        if "glasses" not in spec.get("probability", {}):
+            return None
+        after["glasses"] = not record["glasses"]
+        changed[spec["probability"]["glasses"]] = 100 if after["glasses"] else 0
+        changed |= spec["glasses"][0] if after["glasses"] else {}
+    elif name == "hair_color":
+        if record["hair"] == "bald" or record["hair_color"] in ("black", "none"):
+            return None  # black cuts of one style exist in black only
+        after[name] = str(rng.choice([c for c in portraits.HAIR_COLORS if c not in (record[name], "black")]))
+        changed |= {key: [portraits.HAIR_COLORS[after[name]]] for key in spec["hair_color"]}
+    elif name == "background":
+        after[name] = str(rng.choice([c for c in portraits.BACKGROUNDS if c != record[name]]))
+        changed["backgroundColor"] = [portraits.BACKGROUNDS[after[name]]]
+    else:
+        after[name] = str(rng.choice([m for m in spec["mouth"] if m != record[name]]))
+        changed |= spec["mouth"][after[name]][0]
+    return after, changed
 
 
-def prepared(tokenizer: ImageTokenizer) -> dict[str, Any]:
-    """Codes of the train portraits and of the edit pairs, kept in runs/any-to-any/codes.npz."""
-    path = RUNS / "any-to-any" / "codes.npz"
-    pairs = edit_pairs()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before, after = render_pairs(pairs)
-        np.savez(
-            path,
-            train=encode(tokenizer, portraits.load("train", 64)[0][:PORTRAITS]),
-            before=encode(tokenizer, before),
-            after=encode(tokenizer, after),
-        )
-    return {**np.load(path), "pairs": pairs}
+def render_after(pairs: list[Pair]) -> np.ndarray:
+    """Pictures (N, 64, 64, 3) of the changed records."""
+    return portraits.halve(portraits.render([(after["style"], options) for *_, after, options in pairs], processes=1))
 
 
+def prepared(tokenizer: ImageTokenizer) -> tuple[list[Picture], list[tuple[str, Any, Picture, Picture]]]:
+    """All train portraits, and the edit pairs as (name, value, before, after).
+
+    The changed portraits are rendered once (runs/any-to-any/after.npy); the codes (codes.npz) are made again when that
+    file is deleted, as after a training of the tokenizer.
+    """
+    folder = RUNS / "any-to-any"
+    folder.mkdir(parents=True, exist_ok=True)
+    images, records = portraits.load("train", 64)
+    rows, pairs = edit_pairs(PAIRS)
+    if not (folder / "after.npy").exists():
+        np.save(folder / "after.npy", render_after(pairs))
+    if not (folder / "codes.npz").exists():
+        after = np.load(folder / "after.npy", mmap_mode="c")
+        np.savez(folder / "codes.npz", train=encode(tokenizer, images), after=encode(tokenizer, after))
+    codes = np.load(folder / "codes.npz")
+    seen = [Picture(c, r) for c, r in zip(codes["train"], records, strict=True)]
+    changed = [Picture(c, pair[3]) for c, pair in zip(codes["after"], pairs, strict=True)]
+    return seen, [(p[0], p[1], seen[i], after) for i, p, after in zip(rows, pairs, changed, strict=True)]
+
+
+# 2. Dialogues
+def dialogue(
+    seen: list[Picture], pairs: list[tuple[str, Any, Picture, Picture]], rng: np.random.Generator
+) -> list[Turn]:
+    """One dialogue of a random sort."""
+
+    def one() -> Picture:
+        return seen[int(rng.integers(len(seen)))]
+
+    sort = str(rng.choice(list(SORTS), p=list(SORTS.values())))
+    name, value, before, after = pairs[int(rng.integers(len(pairs)))]
+    if sort == "see":
+        picture = one() if rng.random() < 0.85 else after
+        return chat_data.see(picture, rng, other=one().record)
+    if sort == "draw":  # one time in eight it follows talk about another picture
+        return chat_data.draw(one(), rng, chat_data.see(one(), rng, turns=1) if rng.random() < 0.12 else None)
+    if sort == "edit":
+        again = one() if rng.random() < 0.12 else None
+        return chat_data.edit("", None, again, again, rng) if again else chat_data.edit(name, value, before, after, rng)
+    if sort == "compare":
+        if rng.random() < 0.4:
+            return chat_data.compare(before, after, rng, changed=name)
+        return chat_data.compare(one(), one(), rng)
+    return chat_data.small_talk(rng)
+
+
+def batches(
+    make: Any, words: Vocabulary, batch: int, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[chat_data.Marks]]]:
+    """Endless batches of dialogues of about the same length, so that little is padding."""
+    while True:
+        pool = sorted((chat_data.rows(make(), words) for _ in range(16 * batch)), key=lambda row: len(row[0]))
+        for i in rng.permutation(16):
+            rows = pool[i * batch : (i + 1) * batch]
+            yield *pad([row[:2] for row in rows]), [row[2] for row in rows]
+
+
+# 3. Training
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=16)
     options = parser.parse_args()
     from core.catalog import MODELS_DIR
     from core.chat import image_tokenizer
@@ -159,47 +277,40 @@ def main() -> None:
     torch.manual_seed(0)
     card = type("Folder", (), {"folder": MODELS_DIR / "image-tokenizer"})
     tokenizer = image_tokenizer.load(card)
-    data = prepared(tokenizer)
-    records = portraits.load("train", 64)[1][:PORTRAITS]
+    seen, pairs = prepared(tokenizer)
     words = chat_data.vocabulary()
     model = AnyToAny(words)
     if warm_start(model.decoder, FOLDER, "any-to-any", words):
         for table in model.digits:  # they are merged into the shipped embeddings
             torch.nn.init.zeros_(table)
-    run = Run("any-to-any", model, options.minutes, lr=2e-3, batch=options.batch, ema=0.998, weight_decay=0.01)
+    rate = 2e-3
+    run = Run("any-to-any", model, options.minutes, rate, batch=options.batch, ema=0.998,
+              optimizer=MuonAndAdam(model, rate))  # fmt: skip
     rng = np.random.default_rng(run.step)
+    stream = batches(lambda: dialogue(seen, pairs, rng), words, options.batch, rng)
     for _ in run:
-        rows = []
-        for sort in rng.choice(3, options.batch, p=(0.48, 0.36, 0.16)):
-            i = int(rng.integers(len(records)))
-            if sort == 0:
-                talk = chat_data.see(records[i], data["train"][i], rng)
-            elif sort == 1:
-                k = int(rng.integers(len(records)))  # one time in six it follows talk about another picture
-                before = chat_data.see(records[k], data["train"][k], rng, turns=1) if rng.random() < 0.17 else None
-                talk = chat_data.draw(records[i], data["train"][i], rng, before)
-            else:
-                j = int(rng.integers(len(data["pairs"])))
-                name, value = data["pairs"][j][:2]
-                talk = chat_data.edit(name, value, data["before"][j], data["after"][j], rng)
-            rows.append(chat_data.rows(talk, words))
-        parts = model.losses(*pad(rows))
-        run.update(
-            parts["text"] + 0.3 * parts["picture"], **{name: float(part.detach()) for name, part in parts.items()}
-        )
-        if run.due("sheet", 2.0):
-            run.sheet(samples(run.ema.merged(), tokenizer, words))
-        if run.due("soon", 0.2):  # on a busy machine a minute of CPU time is long
+        parts = model.losses(*next(stream))
+        loss = parts["text"] + 0.5 * parts["picture"] + 0.3 * (parts["seen"] + parts["wanted"])
+        run.update(loss, **{name: float(part.detach()) for name, part in parts.items()})
+        if run.due("sheet", 4.0):
+            save(run, tokenizer, words)
+        if run.due("soon", 0.3):  # on a busy machine a minute of CPU time is long
             run.checkpoint()
-    size = publish(FOLDER, _=run.ema.merged())
+    print(f"{run.step} steps, {save(run, tokenizer, words):,} bytes")
+
+
+def save(run: Run, tokenizer: ImageTokenizer, words: Vocabulary) -> int:
+    """The averaged weights into FOLDER, and a sheet of drawings."""
+    model = run.ema.merged()
+    size = publish(FOLDER, _=model)
     words.save(FOLDER / "vocabulary.json")
-    run.sheet(samples(run.ema.merged(), tokenizer, words))
-    print(f"{run.step} steps, {sum(p.numel() for p in run.ema.merged().parameters()):,} parameters, {size:,} bytes")
+    run.sheet(samples(model, tokenizer, words))
+    return size
 
 
 @torch.no_grad()
 def samples(model: Any, tokenizer: ImageTokenizer, words: Vocabulary) -> np.ndarray:
-    """Sixteen drawings of held-out records at temperature 0.8, below no pictures: prompts are printed."""
+    """Sixteen drawings of held-out records at temperature 0.8."""
     _, records = portraits.load("heldout", 64)
     rng, noise = np.random.default_rng(0), torch.Generator().manual_seed(0)
     rows = []

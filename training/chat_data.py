@@ -1,14 +1,15 @@
 """Dialogues about portraits, made by grammar from their exact records.
 
-A turn is (role, [part, ...]); a part is a text, a picture's 64 codes, or a pair (text, weight) inside an answer: the
-words that carry the fact weigh more in the loss than the words around them. An answer states the fact before the
-verdict ("The hair is brown, so no."), so that the verdict can be read off the fact.
+A turn is (role, [part, ...]); a part is a text, a Picture, or a pair (text or Picture, weight): the words that carry
+the fact weigh more in the loss than the words around them. An answer states the fact before the verdict ("The hair is
+brown, so no."), so that the verdict can be read off the fact. Two pictures to compare are two turns of the user's.
 
 Held out: the portraits of the split "heldout", the last phrasing of every list below, and the topics in FAR_TOPICS.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,19 @@ from training import portraits
 Turn = tuple[str, list[Any]]
 SLOTS = ("hair_color", "hair", "skin_color", "background", "style", "mouth", "glasses", "beard")
 KINDS = (*SLOTS, "yes/no", "either")  # the ten kinds of question
+COMPARED = (*SLOTS, "differs")  # questions about two pictures
 MOUTH = {"smile": "smiling", "laugh": "laughing", "neutral": "straight", "sad": "sad", "open": "open"}
 VALUES = {name: [v for v in portraits.ATTRIBUTES[name] if v != "none"] for name in SLOTS}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """64 codes; record: what it shows; named: the attributes that were asked for before it was drawn."""
+
+    codes: Any
+    record: dict[str, Any] | None = None
+    named: frozenset[str] = frozenset()
+
 
 ASK = {
     "hair_color": (
@@ -129,6 +141,16 @@ EDIT = {
     ),
     "mouth": ("make the mouth {}", "change the mouth to {}", "same person, {} mouth", "now with a {} mouth"),
 }
+AGAIN = ("draw it again", "the same picture again", "copy it", "once more the same", "repeat the picture")
+COMPARE = (
+    "compare the {}",
+    "is the {} the same",
+    "do they have the same {}",
+    "do both have the same {}",
+    "is the {} different",
+    "what about the {} of both",
+)
+DIFFER = ("what is different", "spot the difference", "what has changed", "what is the difference", "what differs")
 HELLO = ("hello", "hi", "hey", "good morning", "hi there", "good day")
 WHO = ("who are you", "what are you", "what can you do", "help", "what do you know", "how can you help me")
 
@@ -183,6 +205,86 @@ FAR = (
     "how old is the person",
     "what is the name of the person",
     "is there a {} in the picture",
+    "what colour are the eyes",
+    "what is the person wearing",
+    "is the person a {}",
+    "does the person like {}",
+    "how much is a {}",
+    "which {} should i buy",
+    "how far is the {}",
+    "how big is a {}",
+    "what colour is a {}",
+    "what is the colour of the {}",
+    "what is the {} made of",
+    "what is {} plus {}",
+    "what is the meaning of {}",
+    "what is the largest {}",
+    "what is the difference between {} and {}",
+    "who is {}",
+    "who wrote the {}",
+    "who made this {}",
+    "who is the person",
+    "who won the {} yesterday",
+    "when did the {} start",
+    "when is the next {}",
+    "when was the person born",
+    "where is {}",
+    "where does {} come from",
+    "where is the person",
+    "why do people like {}",
+    "why is the person here",
+    "how many people live in {}",
+    "how heavy is the person",
+    "how do you spell {}",
+    "how do i get to {}",
+    "how do i fix my {}",
+    "how was the {} made",
+    "can a {} fly",
+    "can you sing about {}",
+    "can i eat {}",
+    "could you book a {}",
+    "do you know {}",
+    "do you have a {}",
+    "does a {} sleep",
+    "did you see the {}",
+    "is it true that {} is a {}",
+    "is a {} bigger than a {}",
+    "are there {}s in {}",
+    "are you a {}",
+    "should i learn {}",
+    "tell me about {}",
+    "tell me a joke",
+    "tell me the time in {}",
+    "tell me the age of the person",
+    "give me a recipe for {}",
+    "give me advice on {}",
+    "describe a {}",
+    "describe the {} to me",
+    "write a letter to {}",
+    "write code for {}",
+    "sing a song",
+    "play some {}",
+    "recommend a {}",
+    "summarise {}",
+    "list three {}s",
+    "name a famous {}",
+    "compare {} and {}",
+    "find me a {}",
+    "open the {}",
+    "i want a {}",
+    "i like {}",
+    "my {} is broken",
+    "please buy a {}",
+    "let us talk about {}",
+    "what does {} mean in english",
+    "what day is it",
+    "what is your favourite {}",
+    "what happened in {}",
+    "which {} is the oldest",
+    "which language does the person speak",
+    "how fast is a {}",
+    "how long does {} take",
+    "is the {} expensive",
     "what is the weather today",
     "where does the person live",
     "what time is it",
@@ -191,7 +293,23 @@ FAR = (
     "do you like {}",
     "show me the way to {}",
 )
-FAR_DRAWN = ("a {}", "a {} and a {}", "a big {}", "a red {}", "a {} on a {}", "a blue {}", "two {}s", "a small {}")
+FAR_DRAWN = (
+    "the {}",
+    "some {}s",
+    "a {} with a {}",
+    "a green {}",
+    "my {}",
+    "a picture of a {}",
+    "{}",
+    "a {}",
+    "a {} and a {}",
+    "a big {}",
+    "a red {}",
+    "a {} on a {}",
+    "a blue {}",
+    "two {}s",
+    "a small {}",
+)
 
 
 def said(name: str, value: Any) -> str:
@@ -242,8 +360,13 @@ def question(
     return asked, [*fact(name, record), (", so yes." if right else ", so no.", 1.0)]
 
 
-def description(record: dict[str, Any], keep: set[str] | None = None, form: int = 0) -> str:
-    """A noun phrase that names the attributes in `keep` (default all); absent glasses and beard are named."""
+def description(
+    record: dict[str, Any], keep: set[str] | None = None, form: int = 0, rng: np.random.Generator | None = None
+) -> str:
+    """A noun phrase that names the attributes in `keep` (default all); absent glasses and beard are named.
+
+    With `rng` the attributes stand in any order.
+    """
     keep = set(SLOTS) if keep is None else keep
     parts = []
     if "hair" in keep:
@@ -257,6 +380,8 @@ def description(record: dict[str, Any], keep: set[str] | None = None, form: int 
             parts.append(one if record[name] else f"no {name}")
     if "mouth" in keep:
         parts.append(a(f"{MOUTH[record['mouth']]} mouth"))
+    if rng is not None:
+        rng.shuffle(parts)
     background, style = record["background"], record["style"].replace("-", " ")
     text = ANYONE[form % len(ANYONE)]
     if parts:
@@ -279,14 +404,16 @@ def a(words: str) -> str:
     return ("an " if words[0] in "aeio" else "a ") + words
 
 
-def drawing(record: dict[str, Any], rng: np.random.Generator, held: bool = False) -> str:
-    """A wish for a drawing; some attributes are left unsaid, in one of ten all of them."""
+def drawing(record: dict[str, Any], rng: np.random.Generator, held: bool = False) -> tuple[str, frozenset[str]]:
+    """A wish for a drawing and the attributes it names; some are left unsaid, in one of ten wishes all of them."""
     chance = rng.random()
     keep = set() if chance < 0.1 else {n for n in SLOTS if chance > 0.6 or rng.random() < 0.6}
     for name in ("glasses", "beard"):  # what is absent is seldom named
         if not record[name] and rng.random() < 0.6:
             keep.discard(name)
-    return pick(DRAW, rng, held).format(description(record, keep, int(rng.integers(4))))
+    form, order = int(rng.integers(4)), rng if rng.random() < 0.5 else None
+    said_so = keep | {"hair_color"} if "hair" in keep else keep
+    return pick(DRAW, rng, held).format(description(record, keep, form, order)), frozenset(said_so)
 
 
 def wish(name: str, value: Any, rng: np.random.Generator, held: bool = False) -> str:
@@ -297,11 +424,18 @@ def wish(name: str, value: Any, rng: np.random.Generator, held: bool = False) ->
     return pick(options, rng, held).format(said(name, value))
 
 
+def invented(rng: np.random.Generator) -> str:
+    """A word that does not exist: "sorilu"."""
+    return "".join(
+        f"{rng.choice(list('bcdfghjklmnprstvwz'))}{rng.choice(list('aeiou'))}" for _ in range(int(rng.integers(2, 5)))
+    )
+
+
 def apart(rng: np.random.Generator, seen: bool, held: bool = False) -> tuple[str, list[Any]]:
     """A question that is not about a picture, or that no picture is there to answer, and the answer."""
     chance = rng.random()
     topics = FAR_TOPICS if held else TOPICS
-    nouns = [str(n) for n in rng.choice(topics, 2, replace=False)]
+    nouns = [str(n) if held or rng.random() < 0.6 else invented(rng) for n in rng.choice(topics, 2, replace=False)]
     if chance < 0.12:
         return pick(HELLO, rng, held), [(HELLO_ANSWER, 0.5)]
     if chance < 0.24:
@@ -320,46 +454,107 @@ def asked(text: str, rng: np.random.Generator) -> str:
     return text + ("" if rng.random() < 0.4 else "." if text.startswith(("draw", "make", "change", "des")) else "?")
 
 
-def see(record: dict[str, Any], codes: Any, rng: np.random.Generator, turns: int = 5) -> list[Turn]:
-    """A picture and questions about it, each about another attribute."""
+def compared(
+    name: str,
+    one: dict[str, Any],
+    two: dict[str, Any],
+    rng: np.random.Generator,
+    held: bool = False,
+    found: bool = False,
+) -> tuple[str, list[Any]]:
+    """A question about one attribute of two pictures (found: the only one that differs, not named) and its answer."""
+
+    def value(record: dict[str, Any]) -> str:
+        if name in ("glasses", "beard"):
+            return str(fact(name, record)[1][0]).strip()
+        return "bald" if name in ("hair", "hair_color") and record["hair"] == "bald" else said(name, record[name])
+
+    head = {"glasses": "There are", "beard": "There is"}.get(name) or f"The {EITHER[name]} is"
+    words = pick(DIFFER, rng, held) if found else pick(COMPARE, rng, held).format(EITHER.get(name, name))
+    verdict = " the same" if value(one) == value(two) else " not the same"
+    return words, [
+        (head, 1.0 if found else 0.3),
+        (f" {value(one)}", 1.0),
+        " in the first and",
+        (f" {value(two)}", 1.0),
+        " in the second, so",
+        (verdict, 1.0),
+        ".",
+    ]
+
+
+def compare(one: Picture, two: Picture, rng: np.random.Generator, changed: str = "", turns: int = 3) -> list[Turn]:
+    """Two pictures and questions about both; changed: the one attribute in which they differ, if it is only one."""
+    assert one.record is not None and two.record is not None
+    talk: list[Turn] = [("user", [one])]
+    names = [str(n) for n in rng.permutation(SLOTS)[:turns]]
+    for i, name in enumerate(names):
+        found = bool(changed) and i == 0
+        words, answer = compared(changed if found else name, one.record, two.record, rng, found=found)
+        talk += [("user", [*([two] if i == 0 else []), asked(words, rng)]), ("bot", answer)]
+    return talk
+
+
+def see(picture: Picture, rng: np.random.Generator, turns: int = 5, other: dict[str, Any] | None = None) -> list[Turn]:
+    """A picture and questions about it, each about another attribute.
+
+    One in four was drawn by the model a turn before; with `other`, a record, half of these were not what was asked for,
+    so that answers come from the picture and not from the wish.
+    """
+    record = picture.record
+    assert record is not None
     kinds = [str(k) for k in rng.permutation(SLOTS)[:turns]]
     talk: list[Turn] = []
     drawn = rng.random() < 0.25
-    if drawn:  # the picture was drawn by the model a turn before
-        talk += [("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]), ("bot", [(codes, 0.0)])]
+    if drawn:
+        missed = other is not None and rng.random() < 0.5
+        words = description(other, None, int(rng.integers(4))) if missed else pick(ANYONE, rng)
+        talk += [("user", [pick(DRAW, rng).format(words)]), ("bot", [(picture, 0.0 if missed else 0.15)])]
     for i, kind in enumerate(kinds):
-        if rng.random() < 0.08:
+        if rng.random() < 0.1:
             words, answer = apart(rng, True)
         elif i == len(kinds) - 1 and rng.random() < 0.5:
             words, answer = pick(DESCRIBE, rng), [(description(record).replace("a face", "A face", 1) + ".", 1.0)]
         else:
             swap = rng.random()
-            form = kind if kind not in CHECK or swap > 0.4 else "yes/no" if swap < 0.3 else "either"
+            form = kind if kind not in CHECK or swap > 0.45 else "yes/no" if swap < 0.33 else "either"
             words, answer = question(form, record, rng, about=kind)
-        first = [codes] if i == 0 and not drawn else []
+        first = [picture] if i == 0 and not drawn else []
         talk += [("user", [*first, asked(words, rng)]), ("bot", answer)]
     return talk
 
 
-def draw(record: dict[str, Any], codes: Any, rng: np.random.Generator, before: list[Turn] | None = None) -> list[Turn]:
-    """A drawing, after small talk or after `before`, talk about another picture."""
-    talk: list[Turn] = [("user", [asked(drawing(record, rng), rng)]), ("bot", [codes])]
+def draw(picture: Picture, rng: np.random.Generator, before: list[Turn] | None = None) -> list[Turn]:
+    """A drawing, at once, after small talk or after `before`, talk about another picture."""
+    assert picture.record is not None
+    words, named = drawing(picture.record, rng)
+    talk: list[Turn] = [("user", [asked(words, rng)]), ("bot", [Picture(picture.codes, picture.record, named)])]
     if before:
         return [*before, *talk]
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 2))):
         words, answer = apart(rng, False)
         talk = [("user", [asked(words, rng)]), ("bot", answer), *talk]
     return talk
 
 
-def edit(name: str, value: Any, before: Any, after: Any, rng: np.random.Generator) -> list[Turn]:
-    """The same person with one thing changed; the first picture was sent or drawn."""
-    words = asked(wish(name, value, rng), rng)
+def small_talk(rng: np.random.Generator, turns: int = 4) -> list[Turn]:
+    """Questions without a picture, most of them to be refused."""
+    talk: list[Turn] = []
+    for _ in range(turns):
+        words, answer = apart(rng, False)
+        talk += [("user", [asked(words, rng)]), ("bot", answer)]
+    return talk
+
+
+def edit(name: str, value: Any, before: Picture, after: Picture, rng: np.random.Generator) -> list[Turn]:
+    """The same person with one thing changed (name "": nothing); the first picture was sent or drawn."""
+    words = asked(wish(name, value, rng) if name else pick(AGAIN, rng), rng)
+    after = Picture(after.codes, after.record, frozenset(SLOTS))
     if rng.random() < 0.5:
         return [("user", [before, words]), ("bot", [after])]
     return [
         ("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]),
-        ("bot", [(before, 0.0)]),
+        ("bot", [(before, 0.15)]),
         ("user", [words]),
         ("bot", [after]),
     ]
@@ -373,9 +568,23 @@ def picture_ids(codes: Any, words: Vocabulary) -> list[int]:
     return [*ids, PICTURE_END]
 
 
-def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float]]:
-    """Ids of a dialogue and the weight of each in the loss (0: not predicted)."""
-    ids, weights = [START], [0.0]
+def labels(record: dict[str, Any], named: frozenset[str] | tuple[str, ...] = SLOTS) -> list[int]:
+    """The index of each attribute's value in portraits.ATTRIBUTES, -100 for those that are not named."""
+    return [
+        (int(record[name]) if isinstance(record[name], bool) else portraits.ATTRIBUTES[name].index(record[name]))
+        if name in named
+        else -100
+        for name in SLOTS
+    ]
+
+
+Marks = list[tuple[int, int, list[int]]]  # place in the sequence, 0 wanted or 1 seen, labels
+
+
+def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float], Marks]:
+    """Ids of a dialogue, the weight of each in the loss (0: not predicted), and where attributes should be known:
+    at <picture> those that were asked for, at </picture> all that it shows."""
+    ids, weights, marks = [START], [0.0], []
     for role, parts in talk:
         ids.append(USER if role == "user" else BOT)
         weights.append(0.0)
@@ -385,16 +594,21 @@ def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float]]:
                 more = words.encode(content.lower() if role == "user" else content)
                 share = [weight if role == "bot" else 0.0] * len(more)
             else:
-                more = picture_ids(content, words)
-                share = [weight if role == "bot" and (i >= words.first_code) else 0.0 for i in more]
-                if role == "bot" and weight:
+                more = picture_ids(content.codes, words)
+                weight = weight if role == "bot" else 0.15  # what pictures look like is learned from sent ones too
+                share = [weight if i >= words.first_code else 0.0 for i in more]
+                if role == "bot" and weight == 0.5:
                     share[0] = 0.3
+                if content.record and content.named:
+                    marks.append((len(ids), 0, labels(content.record, content.named)))
+                if content.record:
+                    marks.append((len(ids) + len(more) - 1, 1, labels(content.record)))
             ids += more
             weights += share
         if role == "bot":
             ids.append(END)
             weights.append(0.3)
-    return ids, weights
+    return ids, weights, marks
 
 
 def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
@@ -408,7 +622,7 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
     for i in range(count):
         record = portraits.draw(i, 5)[0]
         texts = [
-            drawing(record, rng),
+            drawing(record, rng)[0],
             description(record).replace("a face", "A face", 1),
             HELLO_ANSWER,
             WHO_ANSWER,
@@ -419,9 +633,12 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
             pick(HELLO, rng),
             pick(WHO, rng),
             pick(DESCRIBE, rng),
+            pick(AGAIN, rng),
         ]
-        for kind in KINDS:
-            words, answer = question(kind, record, rng)
+        other = portraits.draw(i + count, 5)[0]
+        pairs = [question(kind, record, rng) for kind in KINDS]
+        pairs += [compared(name, record, other, rng, found=bool(i % 2)) for name in SLOTS]
+        for words, answer in pairs:
             texts += [words, *(part if isinstance(part, str) else part[0] for part in answer)]
         texts += [wish(n, record[n], rng) for n in EDIT if record[n] != "none"]
         for text in texts:

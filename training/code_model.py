@@ -23,8 +23,8 @@ from training.loop import RUNS, Run, publish
 FOLDER = Path("assets/models/code-lm")
 
 
-def decoder(size: int, width: int, layers: int, heads: int, context: int) -> Any:
-    """A random Qwen3ForCausalLM with tied embeddings, of `size` tokens."""
+def decoder(size: int, width: int, layers: int, heads: int, context: int, theta: float = 10000.0) -> Any:
+    """A random Qwen3ForCausalLM with tied embeddings, of `size` tokens; theta: the base of the rotary positions."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     config = Qwen3Config(
@@ -42,6 +42,7 @@ def decoder(size: int, width: int, layers: int, heads: int, context: int) -> Any
         eos_token_id=END,
         pad_token_id=PAD,
         use_cache=True,
+        rope_parameters={"rope_type": "default", "rope_theta": theta},
     )
     return Qwen3ForCausalLM(config)
 

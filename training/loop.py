@@ -49,13 +49,14 @@ class Run:
         weight_decay: float = 0.0,
         clip: float = 1.0,
         resume: bool = True,
+        optimizer: Any = None,
     ) -> None:
         self.folder = RUNS / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model, self.minutes, self.lr, self.batch, self.clip = model, minutes, lr, batch, clip
         self.decay = ema
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = optimizer or torch.optim.AdamW(
             [p for p in model.parameters() if p.requires_grad], lr=lr, betas=betas, weight_decay=weight_decay
         )
         self.step, self.before = 0, 0.0  # steps done; CPU seconds of earlier parts
