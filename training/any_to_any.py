@@ -10,7 +10,7 @@ Two linear heads on the third layer, thrown away afterwards, read the attributes
 it shows, at <picture> what was asked for. Answers and codes then find these facts in one place.
 The embedding of a picture code is learned as the sum of its four FSQ digits' vectors and a rest of its own, and is
 merged before saving, so the folder is a stock Qwen3ForCausalLM (the shape of Chameleon, https://arxiv.org/abs/2405.09818:
-early fusion, QK-norm, z-loss). Matrices are trained by Muon (https://kellerjordan.github.io/posts/muon/).
+early fusion, QK-norm, z-loss).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.chat.image_tokenizer import LEVELS, ImageTokenizer, Quantizer
 from core.chat.vocabulary import PICTURE, Vocabulary
 from training import chat_data, portraits
 from training.chat_data import Picture, Turn
-from training.code_model import decoder, pad, warm_start
+from training.code_model import MuonAndAdam, decoder, pad, warm_start
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
@@ -110,38 +110,6 @@ class AnyToAny(nn.Module):
         model.model.embed_tokens.weight.copy_(self.table())
         model.tie_weights()
         return model.eval()
-
-
-class MuonAndAdam:
-    """Muon for the matrices of the layers, AdamW for embeddings, norms and heads; used like one optimizer."""
-
-    def __init__(self, model: AnyToAny, lr: float) -> None:
-        inner = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
-        known = {id(p) for p in inner}
-        rest = [p for p in model.parameters() if id(p) not in known]
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(inner, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
-        ]
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        return [group for part in self.parts for group in part.param_groups]
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        for part in self.parts:
-            part.zero_grad(set_to_none)
-
-    def step(self) -> None:
-        for part in self.parts:
-            part.step()
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
 
 
 # 1. Pictures

@@ -4,6 +4,7 @@
 
 Tasks are made on the fly by core.chat.tasks (one structure in ten is held out), so no task is seen twice by plan.
 The weights are a stock Qwen3ForCausalLM (RMSNorm, RoPE, SwiGLU, QK-norm), so transformers loads the folder as it is.
+Matrices are trained by Muon (https://kellerjordan.github.io/posts/muon/).
 """
 
 from __future__ import annotations
@@ -45,6 +46,38 @@ def decoder(size: int, width: int, layers: int, heads: int, context: int, theta:
         rope_parameters={"rope_type": "default", "rope_theta": theta},
     )
     return Qwen3ForCausalLM(config)
+
+
+class MuonAndAdam:
+    """Muon for the matrices of the layers, AdamW for embeddings, norms and heads; used like one optimizer."""
+
+    def __init__(self, model: torch.nn.Module, lr: float) -> None:
+        inner = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
+        known = {id(p) for p in inner}
+        rest = [p for p in model.parameters() if id(p) not in known]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(inner, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
 
 
 def answer_loss(model: Any, ids: torch.Tensor, weights: torch.Tensor, z_loss: float = 1e-4) -> torch.Tensor:
@@ -114,7 +147,9 @@ def main() -> None:
     words = vocabulary()
     model = decoder(words.size, width=128, layers=4, heads=4, context=256)
     warm_start(model, FOLDER, "code-lm", words)
-    run = Run("code-lm", model, options.minutes, lr=2.5e-3, batch=options.batch, ema=0.995, weight_decay=0.01)
+    rate = 2e-3
+    run = Run("code-lm", model, options.minutes, rate, batch=options.batch, ema=0.995,
+              optimizer=MuonAndAdam(model, rate))  # fmt: skip
     rng = np.random.default_rng(run.step + 2)
     for _ in run:
         rows: list[tuple[list[int], list[float]]] = []
