@@ -77,7 +77,7 @@ def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | Imag
         for side in ("width", "height"):
             if getattr(request, side) and side in accepted:
                 options[side] = getattr(request, side)
-        for item in _steps(pipe, options, control, "callback_on_step_end" in accepted):
+        for item in _steps(pipe, options, control, accepted):
             if isinstance(item, int):
                 steps_run += 1
                 done = number_ * request.num_inference_steps + item
@@ -99,7 +99,11 @@ def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | Imag
     )
 
 
-def _steps(pipe: Any, options: dict[str, Any], control: Control, reports: bool) -> Iterator[int | np.ndarray | None]:
+class _Stopped(Exception):
+    """Raised inside a pipeline that knows no other way to stop; carries its latents."""
+
+
+def _steps(pipe: Any, options: dict[str, Any], control: Control, accepted: Any) -> Iterator[int | np.ndarray | None]:
     """Run the pipeline on a thread of its own: step numbers while it works, then the pictures (N, H, W, 3) in [0, 1]."""
     inbox: queue.Queue[Any] = queue.Queue()
 
@@ -109,10 +113,18 @@ def _steps(pipe: Any, options: dict[str, Any], control: Control, reports: bool) 
             pipe._interrupt = True
         return tensors
 
+    def older(index: int, _time: Any, latents: Any) -> None:  # the callback of PixArt and other older pipelines
+        inbox.put(index + 1)
+        if control.stopped:
+            raise _Stopped(latents)
+
     def work() -> None:
+        calls = {"callback_on_step_end": each, "callback": older}
+        more = next(({name: call} for name, call in calls.items() if name in accepted), {})
         try:
-            more = {"callback_on_step_end": each} if reports else {}
             inbox.put(pipe(**options, **more).images)
+        except _Stopped as stop:
+            inbox.put(_decoded(pipe, stop.args[0]))
         except Exception as error:  # handed to the caller, who turns it into a sentence
             inbox.put(error)
 
@@ -127,6 +139,15 @@ def _steps(pipe: Any, options: dict[str, Any], control: Control, reports: bool) 
         if not isinstance(item, int):
             thread.join()
             return
+
+
+def _decoded(pipe: Any, latents: Any) -> np.ndarray:
+    """What a stopped pipeline had so far, (N, H, W, 3) in [0, 1]."""
+    import torch
+
+    with torch.no_grad():
+        pictures = pipe.vae.decode(latents / pipe.vae.config.scaling_factor, return_dict=False)[0]
+    return pipe.image_processor.postprocess(pictures, output_type="np")
 
 
 def needed_mb(folder: Path) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core import catalog, provenance
 from core.diffusion import full_size
 from core.diffusion.full_size import FullSizeRequest
 from core.diffusion.remote import RemoteImageRequest
@@ -19,11 +20,12 @@ from core.errors import BadRequest, DoesNotFit, LabError, Unavailable
 from core.pipeline import Control
 
 
-def _vae():
+def _vae(levels=2):
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
-        block_out_channels=(8, 16), down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
+        block_out_channels=(8, 16, 16, 16)[:levels], down_block_types=["DownEncoderBlock2D"] * levels,
+        up_block_types=["UpDecoderBlock2D"] * levels,
         latent_channels=4, norm_num_groups=4, layers_per_block=1, sample_size=32, shift_factor=0.0,
     )  # fmt: skip
 
@@ -94,6 +96,100 @@ def stable_diffusion_3(path):
     )  # fmt: skip
 
 
+def _t5(chat=False):
+    """A tiny T5 encoder with the pieces of ours."""
+    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+    words = PreTrainedTokenizerFast.from_pretrained(catalog.card("t5").folder / "tokenizer")
+    config = T5Config(vocab_size=len(words), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    if chat:
+        words.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    return words, T5EncoderModel(config).eval()
+
+
+def _flow():
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler()
+
+
+def pixart_sigma(_):
+    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    words, encoder = _t5()
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=1, cross_attention_dim=16,
+        sample_size=32, patch_size=2, caption_channels=16, use_additional_conditions=False,
+    )  # fmt: skip
+    return PixArtSigmaPipeline(
+        tokenizer=words, text_encoder=encoder, vae=_vae(4), transformer=transformer,
+        scheduler=DPMSolverMultistepScheduler(),
+    )  # fmt: skip
+
+
+def flux(path):
+    from diffusers import FluxPipeline, FluxTransformer2DModel
+
+    words, encoder = _t5()
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, pooled_projection_dim=16, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
+    )  # fmt: skip
+    return FluxPipeline(
+        vae=_vae(), text_encoder=_clip(), tokenizer=_vocabulary(path), text_encoder_2=encoder, tokenizer_2=words,
+        transformer=transformer, scheduler=_flow(),
+    )  # fmt: skip
+
+
+def sana(_):
+    from diffusers import AutoencoderDC, SanaPipeline, SanaTransformer2DModel
+    from transformers import Gemma2Config, Gemma2Model
+
+    words, _ = _t5()
+    encoder = Gemma2Model(
+        Gemma2Config(
+            vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=2, head_dim=8,
+        )
+    ).eval()  # fmt: skip
+    vae = AutoencoderDC(
+        latent_channels=4, attention_head_dim=2, encoder_block_out_channels=(4,) * 6, decoder_block_out_channels=(4,) * 6,
+        encoder_block_types=("ResBlock",) * 6, decoder_block_types=("ResBlock",) * 6,
+        encoder_layers_per_block=(1,) * 6, decoder_layers_per_block=(1,) * 6, encoder_qkv_multiscales=((),) * 6,
+        decoder_qkv_multiscales=((),) * 6, scaling_factor=1.0,
+    )  # fmt: skip
+    transformer = SanaTransformer2DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, num_layers=1,
+        num_cross_attention_heads=2, cross_attention_head_dim=8, cross_attention_dim=16, caption_channels=16, sample_size=16,
+    )  # fmt: skip
+    return SanaPipeline(tokenizer=words, text_encoder=encoder, vae=vae, transformer=transformer, scheduler=_flow())
+
+
+def z_image(_):
+    from diffusers import ZImagePipeline, ZImageTransformer2DModel
+    from transformers import Qwen3Config, Qwen3Model
+
+    words, _ = _t5(chat=True)
+    encoder = Qwen3Model(
+        Qwen3Config(
+            vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=2, head_dim=8,
+        )
+    ).eval()  # fmt: skip
+    transformer = ZImageTransformer2DModel(
+        in_channels=4, dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
+        axes_dims=[4, 4, 8], axes_lens=[256, 32, 32],
+    )  # fmt: skip
+    return ZImagePipeline(scheduler=_flow(), vae=_vae(), text_encoder=encoder, tokenizer=words, transformer=transformer)
+
+
+ARCHITECTURES = [
+    # builder, side asked for (0: its own, where a pipeline knows only certain sizes), side of the picture
+    (stable_diffusion, 32, 32), (stable_diffusion_xl, 32, 32), (stable_diffusion_3, 32, 32), (flux, 32, 32),
+    (z_image, 32, 32), (pixart_sigma, 0, 256), (sana, 0, 1024),
+]  # fmt: skip
+
+
 @pytest.fixture
 def room(monkeypatch):
     monkeypatch.setenv("LAB_MEMORY_MB", "20000")
@@ -101,21 +197,30 @@ def room(monkeypatch):
     full_size._held.clear()
 
 
-@pytest.mark.parametrize("build", [stable_diffusion, stable_diffusion_xl, stable_diffusion_3])
-def test_each_architecture_goes_the_whole_path(build, tmp_path, room):
+@pytest.mark.parametrize(("build", "asked", "side"), ARCHITECTURES, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_each_architecture_goes_the_whole_path(build, asked, side, tmp_path, room):
     import torch
 
     torch.manual_seed(0)
     folder = tmp_path / "model"
     build(tmp_path / "words").save_pretrained(folder)
     request = FullSizeRequest(
-        folder=str(folder), prompt="red hair", num_inference_steps=3, seed=4, width=32, height=32, guidance_scale=2.0
+        folder=str(folder),
+        prompt="red hair",
+        num_inference_steps=3,
+        seed=4,
+        width=asked,
+        height=asked,
+        guidance_scale=2.0,
     )
     items = list(full_size.generate(request, Control()))
     result = items[-1]
     assert [item.index for item in items[1:-1]] == [1, 2, 3]
-    assert result.images.shape == (1, 32, 32, 3) and result.steps_run == 3 and result.complete
+    assert result.images.shape == (1, side, side, 3) and result.steps_run == 3 and result.complete
     assert result.extras["pipeline"] == type(full_size.open_pipeline(str(folder))).__name__
+    assert result.images.std() > 0
+    meta = provenance.read(provenance.encode(result, ".png"))
+    assert meta["ai_generated"] and provenance.restore(meta) == request
     again = list(full_size.generate(request, Control()))[-1]
     assert np.array_equal(again.images, result.images)
     control = Control()
