@@ -20,7 +20,7 @@ def test_a_run_is_recorded_and_the_lenses_open():
     assert errors(at) == []
     result = last(at, lambda r: getattr(r, "record", False))[0]
     assert result.steps_run == 2 and result.request.seed == 5
-    for lens in ("Words", "Forward", "Branch", "Poke", "Paint", "Walk", "Schedulers", "Break it", "Learn"):
+    for lens in ("Words", "Forward", "Branch", "Poke", "Paint", "Walk", "Schedulers", "Pixel or latent", "Break it", "Learn"):
         at.session_state["lens"] = lens
         settle(at.run())
         settle(at)
@@ -43,7 +43,7 @@ def test_the_strip_computes_each_guidance_once():
     assert before <= {id(r) for r in after}  # the two that were there were kept
 
 
-@pytest.mark.parametrize("lens", ["Why it works", "Guiders", "Presets", "Trade-off"])
+@pytest.mark.parametrize("lens", ["Why it works", "Guiders", "Presets", "Trade-off", "X/Y/Z grid"])
 def test_each_lens_of_guidance_opens(lens):
     at = open_page(CFG, **FEW, scales="0, 3", lens=lens)
     settle(at)
@@ -68,3 +68,21 @@ def test_strange_prompts_run():
 
 def test_the_shipped_folder_is_stock():
     assert (catalog.card("latent-diffusion").folder / "model_index.json").is_file()
+
+
+def test_the_trade_off_has_every_figure_and_a_prompt_without_names_stands():
+    at = open_page(CFG, **FEW, scales="1, 3", lens="Trade-off", sweep_n="4")
+    at.toggle(key="sweep_on").set_value(True).run()
+    settle(at)
+    settle(at)
+    assert errors(at) == []
+    kept = list(at.session_state["_sweep_figures"].values())
+    assert len(kept) == 2
+    for figures in kept:
+        assert {"attributes_right", "spread", "saturation", "frechet"} <= set(figures)
+        assert all(low <= value <= high for value, low, high in figures.values())
+    at = open_page(STEPS, **FEW, prompt="an astronaut", lens="Schedulers")
+    at.toggle(key="schedulers_on").set_value(True).run()
+    for _ in range(3):
+        settle(at)
+    assert errors(at) == [] and len(at.dataframe) == 1
