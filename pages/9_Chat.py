@@ -37,7 +37,7 @@ def conversation() -> None:
     said = st.chat_input(
         "Ask about a portrait, or say what to draw",
         key="_say",
-        accept_file=True,
+        accept_file="multiple",
         max_upload_size=10,
         file_type=["png", "jpg", "jpeg", "webp"],
         max_chars=2000,
@@ -45,7 +45,8 @@ def conversation() -> None:
     if said:
         text = said if isinstance(said, str) else said.text or ""
         files = [] if isinstance(said, str) else list(said.files or [])
-        chat_talk.send(text or "Describe the picture", files[0].getvalue() if files else b"")
+        pictures = [file.getvalue() for file in files[:4]]
+        chat_talk.send(text or ("Compare the hair" if len(pictures) > 1 else "Describe the picture"), *pictures)
         st.rerun()
 
 

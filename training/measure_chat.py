@@ -121,79 +121,123 @@ def facts(text: str) -> Iterator[tuple[str, str]]:
             yield name, "no" if f"no {name}" in words else "yes"
 
 
-def any_to_any(count: int) -> None:
-    speaker = Speaker()
-    images, records = portraits.load("heldout", 64)
-    rng = np.random.default_rng(0)
-    order = rng.permutation(len(records))
-    seen = [(records[i], speaker.codes(images[i])) for i in order[: max(count, 4)]]
+Seen = list[tuple[dict[str, Any], tuple[int, ...]]]
 
-    def close(value: Any) -> float:
-        return round(float(value), 3)
 
-    # questions: ten kinds, half in the held-out phrasing
+def share(marks: list[Any]) -> float:
+    return round(float(np.mean(marks)), 3) if marks else 0.0
+
+
+def questions(speaker: Speaker, seen: Seen, rng: np.random.Generator) -> dict[str, float]:
+    """Ten kinds, half of each in the held-out phrasing; bias: how much more often "yes" is said than right."""
     right: dict[str, list[bool]] = {kind: [] for kind in chat_data.KINDS}
     yes = []
     for kind in chat_data.KINDS:
-        for i, (record, codes) in enumerate(seen[:count]):
+        for i, (record, codes) in enumerate(seen):
             asked, answer = chat_data.question(kind, record, rng, held=i % 2 == 0)
             said = speaker.say([("user", asked + "?", codes)]).text
             right[kind].append(said == text_of(answer))
             if text_of(answer).endswith(("so yes.", "so no.")):
                 yes.append(said.endswith("so yes.") - text_of(answer).endswith("so yes."))
-    kinds = {f"right_{kind.replace('/', '_')}": close(np.mean(marks)) for kind, marks in right.items()}
-    print(kinds)
-    # refusals: topics and phrasings never seen
+    return {
+        "questions_right": share([m for marks in right.values() for m in marks]),
+        "yes_bias": share(yes),
+        **{f"right_{kind.replace('/', '_')}": share(marks) for kind, marks in right.items()},
+    }
+
+
+def comparisons(speaker: Speaker, seen: Seen, rng: np.random.Generator) -> float:
+    """Two pictures and a question about one attribute of both."""
+    right = []
+    for i, (record, codes) in enumerate(seen):
+        other, more = seen[(i + 1) % len(seen)]
+        asked, answer = chat_data.compared(chat_data.SLOTS[i % 8], record, other, rng, held=i % 2 == 0)
+        said = speaker.say([("user", "", codes), ("user", asked + "?", more)]).text
+        right.append(said == text_of(answer))
+    return share(right)
+
+
+def refusals(speaker: Speaker, seen: Seen, rng: np.random.Generator) -> float:
+    """Topics and phrasings that training never had, with and without a picture."""
     refused = []
-    for i in range(count):
+    for i, (_, codes) in enumerate(seen):
         asked, answer = "", [""]
-        while not text_of(answer).startswith("I only know") and not text_of(answer).startswith("I can only draw"):
+        while not text_of(answer).startswith(("I only know", "I can only draw")):
             asked, answer = chat_data.apart(rng, i % 2 == 1, held=True)
-        turns = [("user", asked, seen[i][1] if i % 2 else b"")]
-        refused.append(speaker.say(turns).text == text_of(answer))
-    # drawings: every attribute named
-    drawn, wishes, survived = [], [], []
-    for i, (record, _) in enumerate(seen[: max(4, count // 2)]):
+        refused.append(speaker.say([("user", asked, codes if i % 2 else b"")]).text == text_of(answer))
+    return share(refused)
+
+
+def drawings(speaker: Speaker, seen: Seen, rng: np.random.Generator) -> dict[str, float]:
+    """Every attribute named, the phrasing held out; classifier B judges."""
+    drawn, wishes = [], []
+    for i, (record, _) in enumerate(seen):
         wish = chat_data.pick(chat_data.DRAW, rng, held=True).format(chat_data.description(record))
         result = speaker.say([("user", wish, b"")], seed=i)
         if result.extras["codes"]:
             drawn.append(result.extras["picture"])
             wishes.append(record)
-            # describe, draw the description, describe again
-            again = speaker.say(
-                [("user", wish, b""), ("bot", "", result.extras["codes"]), ("user", "describe it", b"")]
-            )
-            wanted, got = dict(facts(chat_data.description(record))), dict(facts(again.text))
-            survived += [got.get(name) == value for name, value in wanted.items()]
     follow = speaker.judge.adherence(np.stack(drawn), wishes) if drawn else {"mean": 0.0}
-    print("drawings", len(drawn), follow)
-    # edits: the named attribute changes, the others stay
-    from training.any_to_any import edit_pairs, render_pairs
+    return {
+        "drawings_follow_words": round(follow["mean"], 3),
+        "drawn_when_asked": share([1] * len(drawn) + [0] * (len(seen) - len(drawn))),
+        **{f"drawn_{name}": round(value, 3) for name, value in follow.items() if name != "mean"},
+    }
 
-    pairs = edit_pairs(max(4, count // 2), seed=11, held=True)
-    before, _ = render_pairs(pairs)
-    after, named, kept = [], [], []
-    for i, (name, value, *_) in enumerate(pairs):
-        wish = chat_data.wish(name, value, rng, held=True)
-        result = speaker.say([("user", wish, speaker.codes(before[i]))], seed=i)
+
+def round_trip(speaker: Speaker, seen: Seen) -> float:
+    """Describe a picture, draw the description, describe that in a new conversation: facts said both times."""
+    survived = []
+    for i, (_, codes) in enumerate(seen):
+        first = speaker.say([("user", "describe the picture", codes)]).text
+        wanted = dict(facts(first))
+        result = speaker.say([("user", "draw " + first.lower().rstrip("."), b"")], seed=i)
+        got = {}
         if result.extras["codes"]:
-            after.append(result.extras["picture"])
-            named.append({name: pairs[i][3][name]})
-            kept.append({k: v for k, v in pairs[i][2].items() if k in portraits.ATTRIBUTES and k != name})
-    done = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, named, strict=True)]
-    stayed = [speaker.judge.adherence(a[None], [r])["mean"] for a, r in zip(after, kept, strict=True)]
-    asked_for = max(4, count // 2)
+            got = dict(facts(speaker.say([("user", "describe the picture", result.extras["codes"])]).text))
+        survived += [got.get(name) == wanted.get(name, "?") for name in chat_data.SLOTS if name in {**wanted, **got}]
+    return share(survived)
+
+
+def edits(speaker: Speaker, count: int, rng: np.random.Generator) -> dict[str, float]:
+    """The named attribute changes, the others stay; classifier B judges. The phrasing is held out."""
+    from training.any_to_any import edit_pairs
+
+    images, _ = portraits.load("heldout", 64)
+    rows, pairs = edit_pairs(count, held=True, seed=11)
+    done, stayed = [], []
+    for i, (row, (name, value, before, after, _)) in enumerate(zip(rows, pairs, strict=True)):
+        wish = chat_data.wish(name, value, rng, held=True)
+        result = speaker.say([("user", wish, speaker.codes(images[row]))], seed=i)
+        if not result.extras["codes"]:
+            done.append(0.0)
+            continue
+        picture = result.extras["picture"][None]
+        done.append(speaker.judge.adherence(picture, [{name: after[name]}])["mean"])
+        rest = {k: v for k, v in before.items() if k in portraits.ATTRIBUTES and k != name}
+        stayed.append(speaker.judge.adherence(picture, [rest])["mean"])
+    return {"edit_done": share(done), "edit_keeps_the_rest": share(stayed)}
+
+
+def any_to_any(count: int) -> None:
+    speaker = Speaker()
+    images, records = portraits.load("heldout", 64)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(records))
+    seen = [(records[i], speaker.codes(images[i])) for i in order[:count]]
+    some = seen[: max(4, 64 * count // 100)]
+    asked = questions(speaker, seen, rng)
+    print(asked)
     quality = {
-        "questions_right": close(np.mean([m for marks in right.values() for m in marks])),
-        "drawings_follow_words": close(follow["mean"]),
-        "drawn_when_asked": close(len(drawn) / asked_for),
-        "edit_done": close(np.mean(done) if done else 0),
-        "edit_keeps_the_rest": close(np.mean(stayed) if stayed else 0),
-        "round_trip": close(np.mean(survived) if survived else 0),
-        "refuses_far_questions": close(np.mean(refused)),
-        "yes_bias": close(np.mean(yes)),
-        **kinds,
+        "questions_right": asked.pop("questions_right"),
+        **drawings(speaker, some, rng),
+        **edits(speaker, len(some), rng),
+        "round_trip": round_trip(speaker, some),
+        "refuses_far_questions": refusals(speaker, seen, rng),
+        "comparisons_right": comparisons(speaker, some, rng),
+        **asked,
         "questions": count * len(chat_data.KINDS),
+        "drawings": len(some),
     }
     write("any-to-any", quality, steps=steps("any-to-any"), parameters=speaker.model.parameters)
 

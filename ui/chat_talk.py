@@ -77,14 +77,18 @@ def png(picture: bytes | tuple[int, ...]) -> bytes:
 
 
 # 2. Asking
-def send(text: str, picture: bytes | tuple[int, ...] = b"", parent: int | None = None) -> None:
-    """Add a turn of the user's and start the answer."""
+def send(text: str, *pictures: bytes | tuple[int, ...], parent: int | None = None) -> None:
+    """Add a turn of the user's and start the answer; of several pictures each is a turn, the words stand by the last."""
     if pending() is not None:
         stop()
+    pictures = tuple(filter(None, pictures)) or (b"",)
     try:
-        if picture:
+        for picture in filter(None, pictures):
             png(picture)  # a file that is no picture is refused here, before it stands in the history
-        talk().add(Turn("user", text.strip(), picture), parent)
+        for picture in pictures[:-1]:
+            talk().add(Turn("user", "", picture), parent)
+            parent = None
+        talk().add(Turn("user", text.strip(), pictures[-1]), parent)
     except LabError as error:
         st.session_state["_chat_error"] = str(error)
         return
@@ -218,7 +222,7 @@ def _edit(index: int, turn: Turn) -> None:
             "Ask this instead",
             key=f"_branch{index}",
             help="Grows a branch; the old turns stay.",
-            on_click=lambda: send(st.session_state[f"_edit{index}"], turn.picture, turn.parent),
+            on_click=lambda: send(st.session_state[f"_edit{index}"], turn.picture, parent=turn.parent),
             disabled=not (words or turn.picture),
         )
 

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from core.chat.image_tokenizer import ImageTokenizer
     from core.pipeline import Control
 
-READ, WRITTEN = (
-    200,
-    150,
-)  # ids of the conversation that are read (dialogues of training are this long); ids of one answer
+READ = 240  # ids of the conversation that are read: dialogues of training are this long
+WRITTEN = 150  # ids of one answer
 CELLS = 64
 
 
@@ -156,11 +154,18 @@ def turn_ids(turn: tuple[str, str, tuple[int, ...]], words: Vocabulary) -> list[
 
 
 def context(turns: list[tuple[str, str, tuple[int, ...]]], words: Vocabulary) -> list[int]:
-    """What the model reads: the turn with the newest picture, then as many of the newest turns as fit, then <bot>."""
+    """What the model reads: the turn with the newest picture, then as many of the newest turns as fit, then <bot>.
+
+    Two pictures sent one after the other are both read; before a drawn picture stands what was asked for.
+    """
     seen = max((i for i, turn in enumerate(turns) if turn[2]), default=-1)
     head = [] if seen < 0 else turn_ids(turns[seen], words)[:160]
-    if seen > 0 and turns[seen][0] == "bot":
-        head = [*turn_ids((*turns[seen - 1][:2], ()), words)[:40], *head]
+    if seen > 0:
+        role, said, before = turns[seen - 1]
+        if turns[seen][0] == "bot":
+            head = [*turn_ids((role, said, ()), words)[:40], *head]
+        elif role == "user" and before:
+            head = [*turn_ids(turns[seen - 1], words)[:75], *head[:120]]
     tail: list[int] = []
     for turn in reversed(turns[seen + 1 :]):
         ids = turn_ids(turn, words)

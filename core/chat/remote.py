@@ -106,25 +106,25 @@ def check_address(url: str) -> None:
 
 
 def messages(conversation: tuple) -> list[dict[str, Any]]:
-    """The conversation in the endpoint's form; pictures as data links."""
+    """The conversation in the endpoint's form; pictures as data links; turns of one side in a row are one message."""
     from core.chat.chat import read_picture  # checks that it is one
 
     out: list[dict[str, Any]] = []
     for role, words, picture in conversation:
         if role == "bot":
             out.append({"role": "assistant", "content": words or "(a picture)"})
-        elif isinstance(picture, bytes) and picture:
+            continue
+        parts: list[dict[str, Any]] = [{"type": "text", "text": words}] if words or not picture else []
+        if isinstance(picture, bytes) and picture:
             read_picture(picture)
             kind = {b"\x89P": "png", b"\xff\xd8": "jpeg", b"RI": "webp"}.get(picture[:2], "png")
             link = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-            out.append(
-                {
-                    "role": "user",
-                    "content": [{"type": "text", "text": words}, {"type": "image_url", "image_url": {"url": link}}],
-                }
-            )
-        else:
-            out.append({"role": "user", "content": words})
+            parts.append({"type": "image_url", "image_url": {"url": link}})
+        if out and out[-1]["role"] == "user":
+            before = out.pop()["content"]
+            parts = [*([{"type": "text", "text": before}] if isinstance(before, str) else before), *parts]
+        plain = len(parts) == 1 and parts[0]["type"] == "text"
+        out.append({"role": "user", "content": parts[0]["text"] if plain else parts})
     return out
 
 

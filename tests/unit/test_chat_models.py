@@ -165,6 +165,16 @@ def test_the_context_keeps_the_newest_picture(words):
     assert chat.context([("user", "z" * 4000, codes)], words)[-1] == BOT
 
 
+def test_two_pictures_in_a_row_are_both_read(words):
+    one, two = tuple(range(64)), tuple(range(100, 164))
+    ids = chat.context([("user", "", one), ("user", "compare the hair", two)], words)
+    assert all(words.first_code + c in ids for c in (*one, *two))
+    later = chat.context([("user", "", one), ("user", "compare", two), ("bot", "The", ()), ("user", "hair", ())], words)
+    assert words.first_code in later and later.count(PICTURE) == 2
+    third = chat.context([("user", "", one), ("bot", "The", ()), ("user", "look", two)], words)
+    assert third.count(PICTURE) == 1 and words.first_code + 100 in third
+
+
 @pytest.mark.parametrize("bad", [(), (("bot", "x", b""),), (("user", "x", (1, 2)),), (("user", "x" * 5000, b""),),
                                  (("user", "x"),), (("system", "x", b""), ("user", "x", b""))])  # fmt: skip
 def test_bad_conversations_are_one_sentence(bad):

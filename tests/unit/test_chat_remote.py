@@ -1,5 +1,6 @@
 """Remote endpoints: streaming, retries and every fault as one sentence, against a small real HTTP server."""
 
+import io
 import json
 import threading
 import time
@@ -8,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from core.chat import remote
 from core.errors import BadRequest
@@ -138,3 +140,17 @@ def test_a_key_of_the_environment_goes_only_to_its_own_service(monkeypatch: pyte
 def test_addresses_that_are_no_endpoint_are_refused(url: str) -> None:
     with pytest.raises(BadRequest):
         remote.RemoteRequest(conversation=(("user", "hi", b""),), base_url=url, name="m")
+
+
+def test_turns_in_a_row_are_one_message() -> None:
+    talk = (("user", "", _png()), ("user", "compare", _png()), ("bot", "same", b""), ("user", "sure", b""))
+    first, second, third = remote.messages(talk)
+    assert [part["type"] for part in first["content"]] == ["image_url", "text", "image_url"]
+    assert second == {"role": "assistant", "content": "same"} and third == {"role": "user", "content": "sure"}
+    assert remote.RemoteRequest(conversation=talk, name="m").silence == 60
+
+
+def _png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "PNG")
+    return out.getvalue()
