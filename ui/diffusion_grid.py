@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def grid(
         for r, row in enumerate(requests)
     ]
     flat = [job for row in jobs for job in row if job is not None]
+    holes = {(r, c) for r, row in enumerate(jobs) for c, job in enumerate(row) if job is None}
     running = any(job.active for job in flat)
 
     @st.fragment(run_every=2 * poll_seconds() if running else None)
@@ -46,7 +47,7 @@ def grid(
         results = [[job.result if job else None for job in row] for row in jobs]
         previews = [[job.preview if job else None for job in row] for row in jobs]
         done = sum(job.result is not None for job in flat)
-        image = sheet(results, rows, columns, corner=corner, previews=previews, under=under, scale=scale)
+        image = sheet(results, rows, columns, corner=corner, previews=previews, under=under, scale=scale, holes=holes)
         st.image(image, width="stretch", alt=f"{len(rows)} by {len(columns)} pictures: {corner}")
         errors = list(dict.fromkeys(job.error for job in flat if job.error))
         for error in errors[:2]:
@@ -136,8 +137,12 @@ def sheet(
     under: Callable[[Any], str] | None = None,
     scale: int = 2,
     background: tuple[int, int, int, int] = (0, 0, 0, 0),
+    holes: Container[tuple[int, int]] = (),
 ) -> np.ndarray:
-    """Results in a labelled grid -> (H, W, 4) uint8. Empty cells stay grey, running ones show their preview, dimmed."""
+    """Results in a labelled grid -> (H, W, 4) uint8. Empty cells stay grey, running ones show their preview, dimmed.
+
+    holes: (row, column) where nothing will ever stand.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     side = next((r.images.shape[1] for row in results for r in row if r is not None and len(r.images)), 64) * scale
@@ -172,7 +177,7 @@ def sheet(
                     (side, side), Image.Resampling.NEAREST
                 )
                 canvas.paste(shown, place)
-            else:
+            elif (r, c) not in holes:
                 draw.rectangle((*place, place[0] + side - 1, top + side - 1), fill=(128, 132, 140, 40))
     return np.asarray(canvas)
 
