@@ -97,21 +97,30 @@ class ChatRequest(Request):
 
 
 # 1. Pictures and codes
-def read_picture(data: bytes, side: int = 64) -> np.ndarray:
-    """An image file to (side, side, 3) uint8, cropped to its middle square. Raises BadRequest."""
+def opened(data: bytes, side: int) -> Any:
+    """An image file as an RGB picture of Pillow on white, at most about `side` wide. Raises BadRequest."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as file:
             if file.width * file.height > 40_000_000:
                 raise BadRequest("The picture has more than 40 million pixels; choose a smaller one.")
-            file.draft("RGB", (side * 4, side * 4))
+            file.draft("RGB", (side, side))
             picture = ImageOps.exif_transpose(file).convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise BadRequest("This is no picture that can be read; choose a PNG, JPEG or WebP file.") from None
     ground = Image.new("RGBA", picture.size, "white")
     ground.alpha_composite(picture)
-    return np.asarray(ImageOps.fit(ground.convert("RGB"), (side, side), Image.Resampling.BOX))
+    if max(picture.size) > 2 * side:
+        ground.thumbnail((side, side))
+    return ground.convert("RGB")
+
+
+def read_picture(data: bytes, side: int = 64) -> np.ndarray:
+    """An image file to (side, side, 3) uint8, cropped to its middle square. Raises BadRequest."""
+    from PIL import Image, ImageOps
+
+    return np.asarray(ImageOps.fit(opened(data, side * 4), (side, side), Image.Resampling.BOX))
 
 
 def to_codes(picture: np.ndarray, tokenizer: ImageTokenizer) -> tuple[int, ...]:
