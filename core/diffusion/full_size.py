@@ -77,7 +77,7 @@ def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | Imag
         for side in ("width", "height"):
             if getattr(request, side) and side in accepted:
                 options[side] = getattr(request, side)
-        for item in _steps(pipe, options, control, accepted):
+        for item in run_steps(pipe, options, control, accepted):
             if isinstance(item, int):
                 steps_run += 1
                 done = number_ * request.num_inference_steps + item
@@ -103,8 +103,9 @@ class _Stopped(Exception):
     """Raised inside a pipeline that knows no other way to stop; carries its latents."""
 
 
-def _steps(pipe: Any, options: dict[str, Any], control: Control, accepted: Any) -> Iterator[int | np.ndarray | None]:
-    """Run the pipeline on a thread of its own: step numbers while it works, then the pictures (N, H, W, 3) in [0, 1]."""
+def run_steps(pipe: Any, options: dict[str, Any], control: Control, accepted: Any) -> Iterator[Any]:
+    """Run the pipeline on a thread of its own: step numbers while it works, then what it made, values in [0, 1]:
+    pictures (N, H, W, 3), or films (N, T, H, W, 3) for core.video.full_size."""
     inbox: queue.Queue[Any] = queue.Queue()
 
     def each(_: Any, index: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +123,8 @@ def _steps(pipe: Any, options: dict[str, Any], control: Control, accepted: Any) 
         calls = {"callback_on_step_end": each, "callback": older}
         more = next(({name: call} for name, call in calls.items() if name in accepted), {})
         try:
-            inbox.put(pipe(**options, **more).images)
+            made = pipe(**options, **more)
+            inbox.put(made.images if "images" in made else made.frames)
         except _Stopped as stop:
             inbox.put(_decoded(pipe, stop.args[0]))
         except Exception as error:  # handed to the caller, who turns it into a sentence
