@@ -106,8 +106,8 @@ def _why(result: Any) -> None:
     )  # fmt: skip
     _why_curves(record, other, believed[2])
     st.caption(
-        "Both predictions see the same noisy picture. Early they disagree about what is there at all: pushing along "
-        "the difference decides in favour of the prompt. Late they nearly agree, and the push mostly adds contrast. "
+        "Both predictions see the same noisy picture. A gap of the noise moves the believed clean picture by σ/α times "
+        "as much: early, where noise is strong, the push decides what is there at all; late it only adds contrast. "
         "An angle near 0° means that the difference only makes the same prediction stronger."
     )
 
@@ -135,10 +135,12 @@ def _why_curves(record: dict[str, Any], other: str, usual: float) -> None:
     gap = cond - uncond
     cosine = (gap * uncond).sum(1) / (length(gap, axis=1) * length(uncond, axis=1) + 1e-9)
     beyond = 100 * (np.abs(record["x0"]) > usual).mean((1, 2, 3))
+    clean = length((record["cond_x0"] - record[f"{other}_x0"]).reshape(len(steps), -1), axis=1)
+    clean = 100 * clean / length(record[f"{other}_x0"].reshape(len(steps), -1), axis=1)
     left, middle, right = st.columns(3)
     hue = style.color("diffusion")
     for column, title, unit, values, key in (
-        (left, "Size of the difference", "% of ‖ε̂ none‖", ratio, "why_size"),
+        (left, "Size of the difference", "% of its length without prompt", ratio, "why_size"),
         (
             middle,
             "Angle of difference to ε̂ none",
@@ -149,12 +151,20 @@ def _why_curves(record: dict[str, Any], other: str, usual: float) -> None:
         (right, "Guided x̂₀ beyond the unguided range", "% of latent values", beyond, "why_beyond"),
     ):
         figure = style.figure(title=title, xaxis_title="step", yaxis_title=unit, height=260)
-        figure.add_trace(go.Scatter(x=steps, y=values, line_color=hue, mode="lines+markers", name=unit))
+        name = "noise ε̂" if key == "why_size" else unit
+        figure.add_trace(go.Scatter(x=steps, y=values, line_color=hue, mode="lines+markers", name=name))
+        if key == "why_size":
+            figure.add_trace(
+                go.Scatter(
+                    x=steps, y=clean, line_color=style.color("flow"), mode="lines+markers", name="clean picture x̂₀"
+                )
+            )
+            figure.update_layout(legend={"orientation": "h", "y": -0.4})
         column.plotly_chart(figure, key=key)
     longer = length(guided, axis=1) / length(cond, axis=1)
     begins = next((int(step) for step, share in zip(steps, beyond, strict=True) if share > 0.5), None)
     st.markdown(
-        f"Guidance makes the predicted noise **{100 * (longer.mean() - 1):+.1f} %** longer on average. "
+        f"Guidance changes the length of the predicted noise by **{100 * (longer.mean() - 1):+.1f} %** on average. "
         + (f"Saturation begins at **step {begins}**: more than 0.5 % of x̂₀ leaves the range of the unguided belief."
            if begins else "No saturation: x̂₀ stays within the range of the unguided belief.")
     )  # fmt: skip

@@ -17,6 +17,7 @@ from ui.stage import job_of, poll_seconds
 
 MOST_CELLS = 48  # the store of finished results holds 64
 GAP = 4
+SHEET_WIDTH = 840
 
 
 def grid(
@@ -33,6 +34,8 @@ def grid(
 
     under(result): a short line for each cell. Cells already computed, here or on another page, are not computed again.
     """
+    scale = max(scale, SHEET_WIDTH // (64 * len(columns)))  # drawn about as wide as shown: labels stay sharp
+    shown: int | str = "stretch" if len(columns) > 3 else 270 * len(columns)
     halted = bool(st.session_state.get(f"_{key}_halted", False))
     jobs: list[list[Job | None]] = [
         [_job(cell, f"{key}_{r}_{c}", halted) if cell is not None else None for c, cell in enumerate(row)]
@@ -48,7 +51,7 @@ def grid(
         previews = [[job.preview if job else None for job in row] for row in jobs]
         done = sum(job.result is not None for job in flat)
         image = sheet(results, rows, columns, corner=corner, previews=previews, under=under, scale=scale, holes=holes)
-        st.image(image, width="stretch", alt=f"{len(rows)} by {len(columns)} pictures: {corner}")
+        st.image(image, width=shown, alt=f"{len(rows)} by {len(columns)} pictures: {corner}")
         errors = list(dict.fromkeys(job.error for job in flat if job.error))
         for error in errors[:2]:
             st.error(error, icon=":material/info:")
