@@ -15,7 +15,7 @@ from ui.diffusion_rail import default, samplers
 from ui.diffusion_rail import models as cards
 from ui.diffusion_scores import row
 
-REFERENCE_STEPS = 100
+REFERENCE_STEPS = 200
 PIXEL = "pixel-ddpm"
 
 
@@ -78,6 +78,12 @@ def schedulers(result: Any) -> None:
 
 def models(result: Any, ids: list[str]) -> None:
     """Every text-to-image model on the same prompt and seed, each at the settings it is meant for."""
+    st.markdown(
+        "Same data, same latents, same prompt and seed: a U-Net with CLIP's words, its student of few steps, and a "
+        "transformer of the same size with T5's words, trained by flow matching."
+        if "latent-dit" in ids
+        else "Same data, same latents, same prompt and seed."
+    )
     base: DiffusionRequest = result.request
     requests, labels = [], []
     for model in ids:
