@@ -224,6 +224,19 @@ def measure_autoencoder() -> dict[str, Any]:
     }
 
 
+RUN = {"t5": "text-t5"}  # where the run's name is not the model's
+
+
+def steps_done(name: str) -> dict[str, int]:
+    """{"steps": ...} of the run that made these weights, where its checkpoint is still there."""
+    checkpoint = loop.RUNS / RUN.get(name, name) / "last.pt"
+    if not checkpoint.exists():
+        return {}
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    card = yaml.safe_load((MODELS / name / "README.md").read_text().split("---\n", 2)[1])
+    return {"steps": int(card.get("steps_before", 0)) + int(state["step"])}  # before: runs on other latents
+
+
 def fill_card(name: str, quality: dict[str, Any] | None = None, **values: Any) -> None:
     """Put `quality` and other front matter into the card; bytes and parameters are read off the weight files."""
     from safetensors import safe_open
@@ -275,7 +288,7 @@ def main() -> None:
         quality, table = measure_text_to_image(args.what, args.prompts)
         more = {"sweep": table} if table else {}
     print(json.dumps(quality, indent=1))
-    fill_card(args.what, quality, **more)
+    fill_card(args.what, quality, **more, **steps_done(args.what))
 
 
 if __name__ == "__main__":
