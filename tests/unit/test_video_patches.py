@@ -127,3 +127,34 @@ def test_sound_alone_and_broken_ends():
         clip_io.read_clip(out.getvalue())
     whole = film(kind="matroska")
     assert clip_io.read_clip(whole[: len(whole) * 2 // 3]).shape == (16, 48, 48, 3)
+
+
+def test_half_an_hour_is_read_only_at_its_beginning(monkeypatch):
+    data = film(frames=1800, size=(32, 32), fps=1, codec="mpeg4")  # 30 minutes
+    monkeypatch.setattr(clip_io, "MAX_DECODED", 50)  # far fewer than it holds
+    clip = clip_io.read_clip(data)
+    assert clip.shape == (16, 48, 48, 3) and clip_io.duration(data) == 30.0
+    assert np.ptp(brightness(clip)) < 3  # two seconds of half an hour
+    with pytest.raises(BadRequest, match="ends before the start"):
+        clip_io.read_clip(data, start=40.0)
+
+
+@pytest.mark.parametrize("size", [(61, 99), (33, 640), (480, 17)])
+def test_odd_sizes_become_a_square(size):
+    import av
+
+    out = io.BytesIO()
+    with av.open(out, "w", format="matroska") as file:
+        stream = file.add_stream("ffv1", rate=8)
+        stream.height, stream.width, stream.pix_fmt = *size, "bgr0"
+        for i in range(4):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((*size, 3), 60 * i, np.uint8), "rgb24")))
+        file.mux(stream.encode(None))
+    clip = clip_io.read_clip(out.getvalue())
+    assert clip.shape == (16, 48, 48, 3) and clip[0].mean() < 5 and clip[-1].mean() > 170
+
+
+def test_a_truncated_mp4_without_its_index_gets_a_sentence():
+    whole = film()
+    with pytest.raises(BadRequest, match="no readable film"):
+        clip_io.read_clip(whole[: len(whole) // 2])
