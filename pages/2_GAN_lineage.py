@@ -43,8 +43,7 @@ with right, st.container(key="rail-lineage"):
             st.caption("Directions need a mapping network: choose a StyleGAN.")
     with st.expander("More", expanded=False):
         settings["noise"] = control(SampleRequest, "noise", "Per-layer noise", disabled=not styled)
-        if model not in ("gan-mlp", "dcgan", "dcgan-collapsed"):
-            settings |= lens.attributes()
+        settings |= lens.attributes()
         restore_box(SampleRequest)
     request = build(SampleRequest, **settings)
     estimate(request)

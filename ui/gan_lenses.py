@@ -241,6 +241,7 @@ def side_by_side(base: SampleRequest) -> None:
         model = st.selectbox(
             "Model",
             ids,
+            format_func=lambda model: next(card.title for card in cards if card.id == model),
             index=min(len(ids) - 1, (1, len(ids) - 2, 0, 2)[i] if len(ids) > 2 else i),
             key=f"c{i}_model",
             bind="query-params",

@@ -59,7 +59,7 @@ IDEAS = [
 SETTLE_SECONDS = 2.0  # the page is drawn and answers before the first job brings torch in
 
 # The strip of live samples, quick ones first: the last one imports diffusers, which takes seconds.
-STRIP = ("stylegan2", "stylegan", "dcgan", "vae", "latent-diffusion")
+STRIP = ("stylegan2", "progan", "vae", "latent-diffusion", "student")
 PROMPT = (
     "a portrait of a person with tan skin, curly blue hair, glasses and a smile on a pink background, avataaars style"
 )
@@ -164,7 +164,7 @@ def samples() -> None:
                 if where:
                     st.page_link(
                         where,
-                        label=f"{card.title.split(' (')[0].split(' with')[0]} · {card.year}",
+                        label=f"{card.title.split(' (')[0].split(' with')[0].split(' of the')[0]} · {card.year}",
                         query_params={"model": card.id},
                     )
         if running and not any(job.active for _, job in jobs):
@@ -180,11 +180,11 @@ def samples() -> None:
 
 # Where each family stands on the map, and how the families hang together.
 CENTRES = {
-    "gan": (0.0, 1.0),
-    "vae": (1.9, 1.6),
-    "autoregressive": (3.8, 1.0),
-    "diffusion": (0.9, -0.6),
-    "flow": (2.9, -0.6),
+    "gan": (0.0, 1.3),
+    "vae": (2.2, 2.2),
+    "autoregressive": (4.4, 1.3),
+    "diffusion": (0.9, -1.3),
+    "flow": (3.5, -1.3),
 }
 BONDS = [
     ("gan", "vae", "adversarial losses sharpen decoders"),
@@ -197,7 +197,7 @@ BONDS = [
 
 def family_map() -> None:
     """The families as hubs, around each the models that run here; a click on one opens its page."""
-    figure = style.figure(height=430, title="The map: click a model to run it", showlegend=False)
+    figure = style.figure(height=560, title="The map: click a model to run it", showlegend=False)
     for a, b, words in BONDS:
         (x0, y0), (x1, y1) = CENTRES[a], CENTRES[b]
         line = {"color": style.REAL, "width": 1.5, "dash": "dot"}
@@ -208,16 +208,16 @@ def family_map() -> None:
         members = [c for c in catalog.cards(family=family, role="generator") if c.source == "embedded" and place(c)]
         for i, card in enumerate(members):
             angle = 2 * math.pi * (i + 0.5) / len(members)
-            leaves.append((x + 0.75 * math.cos(angle), y + 0.5 * math.sin(angle), card))
+            leaves.append((x + 1.0 * math.cos(angle), y + 0.85 * math.sin(angle), card))
         hub = {"size": 26, "color": style.color(family), "opacity": 0.3}
         figure.add_scatter(x=[x], y=[y], mode="markers", marker=hub, hoverinfo="skip")
         name = f"<b>{style.FAMILY_NAMES[family]}</b>"
-        figure.add_annotation(x=x, y=y, text=name, showarrow=False, font={"size": 13})
+        figure.add_annotation(x=x, y=y, text=name, showarrow=False, yshift=20, font={"size": 13})
     figure.add_scatter(
         x=[x for x, _, _ in leaves],
         y=[y for _, y, _ in leaves],
         mode="markers+text",
-        text=[card.title.split(" (")[0] for *_, card in leaves],
+        text=[card.title.split(" (")[0].split(" of the")[0] for *_, card in leaves],
         textposition="bottom center",
         textfont={"size": 10},
         marker={
@@ -227,8 +227,8 @@ def family_map() -> None:
         hovertext=[f"{card.title} ({card.year}), {card.parameters / 1e6:.2f} M parameters" for *_, card in leaves],
         hoverinfo="text",
     )
-    figure.update_xaxes(visible=False, range=[-1.1, 4.9])
-    figure.update_yaxes(visible=False, range=[-1.35, 2.3])
+    figure.update_xaxes(visible=False, range=[-1.3, 5.7])
+    figure.update_yaxes(visible=False, range=[-2.6, 3.4])
     alt = "Map of five families of generative models and the models of each that run here"
     _open_clicked(st.plotly_chart(figure, key="map", on_select="rerun", selection_mode="points", alt=alt), leaves)
 
@@ -274,19 +274,27 @@ def timeline() -> None:
     ]
     if not ideas:
         return
-    figure = style.figure(height=260, title="Twelve years of ideas: click one to run it", showlegend=False)
-    lanes = {"gan": 0, "vae": 1, "autoregressive": 2, "diffusion": 3, "flow": 4, "other": 1.5}
+    figure = style.figure(height=330, title="Twelve years of ideas: click one to run it", showlegend=False)
+    lanes = {"gan": 0, "vae": 1, "other": 1.5, "autoregressive": 2.5, "diffusion": 4, "flow": 5}
+    sides: list[str] = []
+    before: dict[str, tuple[float, str]] = {}  # names of neighbours in a lane stand above and below in turn
+    for when, _, family, _ in ideas:
+        last, side = before.get(family, (0.0, "bottom center"))
+        side = "bottom center" if when - last < 1.5 and side == "top center" else "top center"
+        sides.append(side)
+        before[family] = (when, side)
     figure.add_scatter(
         x=[when for when, *_ in ideas],
         y=[lanes[family] for _, _, family, _ in ideas],
         text=[name for _, name, *_ in ideas],
         mode="markers+text",
-        textposition="top center",
+        textposition=sides,
+        textfont={"size": 11},
         marker={"size": 15, "color": [style.color(family) for _, _, family, _ in ideas]},
         hovertext=[f"{name}: {card.title}, {card.parameters / 1e6:.2f} M parameters" for _, name, _, card in ideas],
         hoverinfo="text",
     )
-    figure.update_yaxes(visible=False, range=[-0.7, 5])
+    figure.update_yaxes(visible=False, range=[-0.8, 5.9])
     figure.update_xaxes(range=[2013.2, 2025.4], dtick=1)
     alt = "Timeline of generative models, 2013 to 2025"
     _open_clicked(st.plotly_chart(figure, key="timeline", on_select="rerun", selection_mode="points", alt=alt), ideas)
