@@ -24,8 +24,8 @@ QUESTIONS = (
 def conversation() -> None:
     """The stage: turns, examples, the line to write in."""
     chat_talk.collect()
-    local = st.session_state["_chat_settings"]["model"] != "remote"  # nothing is sent out unasked
-    if local and not chat_talk.talk().turns and not st.session_state.get("_chat_opened"):
+    ours = st.session_state["_chat_settings"]["model"] == "any-to-any"  # nothing is sent out or loaded unasked
+    if ours and not chat_talk.talk().turns and not st.session_state.get("_chat_opened"):
         st.session_state["_chat_opened"] = True
         chat_talk.send("Describe the picture", EXAMPLES[0])
     with st.container(height=520, key="talk", autoscroll=True), guard():

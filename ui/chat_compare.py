@@ -10,7 +10,7 @@ import streamlit as st
 from core.chat.chat import ChatRequest
 from core.errors import LabError
 from core.runtime.jobs import queue
-from ui import chat_remote
+from ui import chat_full, chat_remote
 from ui.chat_talk import body, stop, talk
 from ui.stage import owner, poll_seconds
 
@@ -20,6 +20,7 @@ RIVALS: dict[str, dict[str, Any]] = {
     "temperature 1.3": {"temperature": 1.3, "picture_temperature": 1.3},
     "guidance 3": {"temperature": 0.2, "picture_temperature": 0.8, "guidance_scale": 3.0},
     "guidance off": {"temperature": 0.2, "picture_temperature": 0.8, "guidance_scale": 1.0},
+    "full-size": {},
     "remote": {},
 }
 
@@ -38,7 +39,7 @@ def draw() -> None:
         selection_mode="multi",
         default=["likeliest tokens", "temperature 0.8", "temperature 1.3"],
         key="_rivals",
-        help="Two to four. “remote” uses the endpoint in the rail.",
+        help="Two to four. “full-size” and “remote” are what the rail was last set to.",
     )
     blind = right.toggle("Blind", key="_blind", help="Shuffled, nameless until you vote.")
     st.text(f"Question: {question.text[:200] or 'a picture'}")
@@ -66,6 +67,8 @@ def _ask(index: int, rivals: list[str], blind: bool) -> None:
         try:
             if name == "remote":
                 job: Any = chat_remote.start(chat_remote.request(conversation))
+            elif name == "full-size":
+                job = queue().submit(chat_full.request(conversation), *owner())
             else:
                 seed = st.session_state.get("_chat_settings", {}).get("seed", 0)
                 job = queue().submit(ChatRequest(conversation=conversation, seed=seed, **RIVALS[name]), *owner())

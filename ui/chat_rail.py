@@ -8,11 +8,11 @@ from core import catalog
 from core.chat.chat import ChatRequest
 from core.chat.history import History
 from core.errors import LabError
-from ui import chat_code, chat_remote, chat_talk, learn, picker
+from ui import chat_code, chat_full, chat_remote, chat_talk, learn, picker
 from ui.controls import control
 from ui.page import notice
 
-MODELS = ("any-to-any", "remote")
+MODELS = ("any-to-any", "full-size", "remote")
 MEASURED = ("any-to-any", "image-tokenizer", "code-lm")
 QUIZ = [
     learn.Question(
@@ -43,12 +43,15 @@ def draw(examples: list[bytes]) -> None:
         default="any-to-any",
         required=True,
         key="model",
-        help="any-to-any: ours, on this machine. remote: an OpenAI-compatible endpoint, yours or a service's.",
+        help="any-to-any: ours. full-size: a checkpoint from the hub or a folder, on this machine. remote: an "
+        "OpenAI-compatible endpoint, yours or a service's.",
         bind="query-params",
     )
     settings = {"model": model if model in MODELS else "any-to-any"}
     if model == "remote":
         chat_remote.panel()
+    elif model == "full-size":
+        chat_full.panel()
     else:
         picker.facts(catalog.card("any-to-any"))
         number = st.segmented_control(

@@ -110,15 +110,22 @@ def _handle(url: str) -> str:
     return remote.keep_key(key.strip(), handle)
 
 
-def request(conversation: tuple) -> remote.RemoteRequest:
-    """The request of the panel's settings; pictures that our model drew go as PNG. Raises BadRequest."""
+def sent(conversation: tuple) -> tuple:
+    """The conversation as it is given to other models: pictures that ours drew as PNG."""
     from ui.chat_talk import png
 
-    url = st.session_state.get("_remote_url", "")
-    sent = tuple(
+    return tuple(
         (role, text, png(picture) if isinstance(picture, tuple) and picture else picture or b"")
         for role, text, picture in conversation
     )
+
+
+def request(conversation: tuple) -> remote.RemoteRequest:
+    """The request of the panel's settings. Raises BadRequest."""
+    url = st.session_state.get("_remote_url", "")
     return remote.RemoteRequest(
-        conversation=sent, base_url=url, name=st.session_state.get("_remote_name", ""), key=_handle(url)
+        conversation=sent(conversation),
+        base_url=url,
+        name=st.session_state.get("_remote_name", ""),
+        key=_handle(url),
     )

@@ -16,7 +16,7 @@ from core.chat.chat import ChatRequest
 from core.chat.history import History, Turn
 from core.errors import LabError
 from core.runtime.jobs import queue
-from ui import chat_remote
+from ui import chat_full, chat_remote
 from ui.stage import owner, poll_seconds
 
 KEPT = 12  # answers whose tokens are kept for the token view
@@ -108,6 +108,10 @@ def answer(parent: int, start: tuple[int, ...] = ()) -> None:
             remote = chat_remote.request(conversation)
             job: Any = chat_remote.start(remote)
             name, note = remote.name, ""
+        elif settings.get("model") == "full-size":
+            full = chat_full.request(conversation, before)
+            job, name = queue().submit(full, *owner()), full.folder.rstrip("/").split("/")[-1]
+            note = f"seed {full.seed}"
         else:
             seed = (settings.get("seed", 0) + before) % 2**32
             request = ChatRequest(**{**settings, "seed": seed}, conversation=conversation, start=start)
@@ -268,7 +272,7 @@ def _live(waiting: Pending) -> None:
                 st.image(job.preview.repeat(3, 0).repeat(3, 1), width=192, alt="picture being drawn")
             if text:
                 st.text(text)
-            place = queue().place(job) if job.state == "queued" and waiting.model != "remote" else 0
+            place = queue().place(job) if job.state == "queued" else 0
             words = {"queued": f"waiting, {place} before you" if place else "waiting", "loading": "loading the model"}
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button("Stop", key="_chat_stop", on_click=stop, icon=":material/stop:")

@@ -51,9 +51,10 @@ def draw() -> None:
     index = index if index in ours else ours[-1]
     extras, words = kept[index], words_of("any-to-any")
     tokens = extras["tokens"]
-    st.markdown(f"**Read** · {len(extras['context'])} tokens")
-    with st.container(height=150):
-        strip([(words.label(i), words.modality(i), -1.0) for i in extras["context"]])
+    if extras["context"]:
+        st.markdown(f"**Read** · {len(extras['context'])} tokens")
+        with st.container(height=150):
+            strip([(words.label(i), words.modality(i), -1.0) for i in extras["context"]])
     st.markdown(f"**Written** · {len(tokens)} tokens")
     at = (
         st.slider(
@@ -71,17 +72,19 @@ def draw() -> None:
     strip([(t["label"], t["modality"], t["probability"]) for t in tokens], at)
     left, right = st.columns([3, 2])
     with left:
-        _candidates(index, tokens, at)
+        _candidates(index, tokens, at, ours=bool(extras["context"]))
     with right:
         _attention(index, extras, tokens, at, words)
 
 
-def _candidates(index: int, tokens: list[dict[str, Any]], at: int) -> None:
+def _candidates(index: int, tokens: list[dict[str, Any]], at: int, ours: bool) -> None:
+    """What could have stood there; our model can go on from another one."""
     token = tokens[at]
     if token["forced"]:
         st.caption("The grammar of pictures leaves one token here: row marks stand before every eight codes.")
         return
-    st.caption("Candidates, after temperature. Crossed out: cut off by top-k or top-p. Another one goes on from there.")
+    more = " Another one goes on from there." if ours else ""
+    st.caption(f"Candidates, after temperature. Crossed out: cut off by top-k or top-p.{more}")
     for number, label, probability, kept in token["candidates"]:
         row = st.columns([3, 4, 2], vertical_alignment="center")
         name = plain(label.replace(" ", "·")) or "·"
@@ -89,6 +92,9 @@ def _candidates(index: int, tokens: list[dict[str, Any]], at: int) -> None:
         row[1].progress(min(1.0, probability), text=f"{100 * probability:.1f} %")
         chosen = number == token["id"]
         start = (*(t["id"] for t in tokens[:at]), number)
+        if not ours:
+            row[2].caption("taken" if chosen else "")
+            continue
         row[2].button(
             "taken" if chosen else "go on",
             key=f"_go{index}_{at}_{number}",

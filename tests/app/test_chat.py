@@ -91,3 +91,22 @@ def test_a_remote_endpoint_that_is_not_there_is_one_sentence(monkeypatch):
     at.run()
     assert any("cannot be reached" in e for e in errors(at))
     assert at.session_state["_chat_pending"] is None
+
+
+def test_a_full_size_checkpoint_answers_and_shows_its_tokens(tmp_path, monkeypatch):
+    from tests.unit.test_chat_full_size import llama
+
+    monkeypatch.setenv("LAB_MEMORY_MB", "8000")
+    llama(tmp_path)
+    at = open_page(PAGE, model="full-size")
+    assert errors(at) == [] and not talk(at).turns  # nothing is loaded unasked
+    at.button(key="_ask1").click().run()
+    assert any("Name a checkpoint first" in e for e in errors(at))
+    at = open_page(PAGE, model="full-size", chat_hub=str(tmp_path), full_max_new_tokens="8")
+    assert errors(at) == []
+    at.button(key="_ask1").click()
+    settle(at.run())
+    assert errors(at) == []
+    assert [t.role for t in talk(at).turns] == ["user", "bot"] and "seed 0" in talk(at).turns[1].note
+    tokens = at.session_state["_chat_extras"][1]["tokens"]
+    assert tokens and not any(key.startswith("_go1") for key in (b.key or "" for b in at.button))
