@@ -1,6 +1,7 @@
 """Eight browser sessions that generate at once for two minutes: python -m benchmarks.sessions
 
-Every session keeps to a page of its own and asks for a new seed as soon as its last result stands.
+Every session keeps to a page of its own and asks for a new seed as soon as its last result stands. On the CFG explorer
+that is the whole strip; a session counts as starved when not even one picture of it came.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from benchmarks.common import BUDGET_MB, app, browser, problems, record, slugs, table
 
 DONE = re.compile(r"Computed .*ai-generated|computed now|\b(\d+) of \1 computed")
+PART = re.compile(r"\b[1-9]\d* of \d+ computed")
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Session:
     asked: float = 0.0
     waits: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    parts: bool = False  # a strip that is on its way: some of its pictures stand
 
     def ask(self, url: str) -> None:
         self.seed += 1
@@ -37,6 +40,7 @@ class Session:
         if found:
             self.errors += found
         elif not self.page.get_by_text(DONE).count():
+            self.parts = self.parts or self.page.get_by_text(PART).count() > 0
             return
         self.waits.append(time.perf_counter() - self.asked)
         self.ask(url)
@@ -66,7 +70,7 @@ def main() -> None:
         peak = server.status("VmHWM") if alive else float("nan")
     rows, starved = [], 0
     for number, session in enumerate(sessions, 1):
-        starved += not session.waits
+        starved += not (session.waits or session.parts)
         longest = max([*session.waits, time.perf_counter() - session.asked])
         rows.append(
             [

@@ -26,7 +26,7 @@ log = logging.getLogger("lab.jobs")
 STORE_BYTES = 48_000_000  # finished results kept for reloads and page switches
 GRACE_SECONDS = 10.0  # a reload takes less; a tab closed for longer cancels its job
 SWITCH_SECONDS = 0.0005  # how long a drawing page may hold the interpreter while the worker wants it
-SWEEP_SECONDS = 5.0  # a sweep of the heap takes half a second: not after every job
+SWEEP_SECONDS = 5.0  # the least between two sweeps of the heap while jobs run
 ACTIVE = ("queued", "loading", "running")
 
 
@@ -84,6 +84,7 @@ class Queue:
         self._used: dict[str, float] = {}  # owner -> seconds of the worker, since the least of those who waited
         self._pace: dict[tuple[str, str], float] = {}  # (pipeline, model) -> seconds a unit of work
         self._running: Job | None = None
+        self._swept, self._untidy = 0.0, False  # when the heap was last swept; whether jobs ran since
         # Torch gives the interpreter up at every operation and has to wait for it again: with the default of 5 ms and
         # a few pages being drawn, a picture of a thousand operations waits for seconds.
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -172,7 +173,6 @@ class Queue:
             return job
 
     def _work(self) -> None:
-        swept = 0.0
         while True:
             job, began = self._next(), time.time()
             try:
@@ -183,9 +183,6 @@ class Queue:
                     self._used[job.owner] += job.finished - began
                     self._running = None
                     self._evict()
-                if time.time() - swept > SWEEP_SECONDS and memory.rss_mb() > 0.85 * memory.budget_mb():
-                    memory.trim()
-                    swept = time.time()
 
     def _serve(self, job: Job) -> None:
         if job.control.finishing:  # stopped while it waited
@@ -232,17 +229,22 @@ class Queue:
             held -= _job_bytes(job)
             del self._jobs[job.id]
 
+    def _sweep(self, busy: bool) -> None:
+        """Once after the last job, and while jobs run when memory grows short; it takes half a second of everybody's."""
+        now = time.time()
+        short = busy and now - self._swept > SWEEP_SECONDS and memory.rss_mb() > 0.85 * memory.budget_mb()
+        if short or (self._untidy and not busy):
+            memory.trim()
+            self._swept = time.time()
+        self._untidy = busy
+
     def _watch(self) -> None:
-        """Stop jobs that nobody has looked at for GRACE_SECONDS: their tabs were closed. Tidy up when idle."""
-        tidy = False
+        """Stop jobs that nobody has looked at for GRACE_SECONDS: their tabs were closed. Sweep the heap."""
         while True:
             time.sleep(1.0)
             with self._condition:
                 jobs = [*self._waiting, *([self._running] if self._running else [])]
-            tidy = tidy or bool(jobs)
-            if tidy and not jobs:  # once after the last job, while nobody waits: a sweep takes half a second
-                memory.trim()
-                tidy = False
+            self._sweep(bool(jobs))
             for job in jobs:
                 if any(alive() for alive in list(job.watchers.values())):
                     job.unseen_since = 0.0
