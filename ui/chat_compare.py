@@ -102,7 +102,8 @@ def _answers() -> None:
                     st.text(job.error or "stopped")
                     continue
                 extras = job.result.extras
-                body(job.result.text, extras.get("codes", ()))
+                media = tuple((thing.kind, thing.data) for thing in extras.get("made", ()))
+                body(job.result.text, extras.get("codes", ()), media)
                 if extras.get("fault"):
                     st.text(extras["fault"])
                 st.caption(

@@ -95,6 +95,12 @@ def panel() -> None:
             st.error(str(error), icon=":material/info:")
     for name in st.session_state.get("_remote_models", [])[:30]:
         st.text(name)
+    st.toggle(
+        "It may draw, play and film",
+        key="_remote_tools",
+        help="Tool calls: the remote model may ask the models of this lab for a portrait, a sound or a clip. Not every "
+        "model knows tool calls.",
+    )
     st.caption("Your conversation and pictures are sent to this address. Its answers are another model's, not ours.")
 
 
@@ -128,4 +134,5 @@ def request(conversation: tuple) -> remote.RemoteRequest:
         base_url=url,
         name=st.session_state.get("_remote_name", ""),
         key=_handle(url),
+        tools=bool(st.session_state.get("_remote_tools")),
     )

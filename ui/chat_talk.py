@@ -144,7 +144,10 @@ def collect() -> None:
     notes = [note for note in (waiting.note, extras.get("fault", "")) if note]
     if not result.complete and not extras.get("fault"):
         notes.append(f"stopped after {result.steps_run} tokens")
-    if not (result.text or extras.get("codes")) and not extras.get("tokens"):
+    made = extras.pop("made", [])
+    notes += [thing.note for thing in made]
+    drawn = next((thing.data for thing in made if thing.kind == "image"), b"")
+    if not (result.text or extras.get("codes") or made) and not extras.get("tokens"):
         if extras.get("fault"):
             state["_chat_error"] = extras["fault"]
         return
@@ -154,9 +157,10 @@ def collect() -> None:
         Turn(
             "bot",
             result.text[:19_000],
-            extras.get("codes", ()) or b"",
+            extras.get("codes", ()) or drawn,
             model=waiting.model,
             note=" · ".join(["computed now", speed, *notes]),
+            media=tuple((thing.kind, thing.data) for thing in made if thing.data is not drawn),
         ),
         waiting.parent,
     )
@@ -186,7 +190,7 @@ def show() -> None:
 def _turn(index: int) -> None:
     turn = talk().turns[index]
     with st.chat_message("user" if turn.role == "user" else "assistant"):
-        body(turn.text, turn.picture)
+        body(turn.text, turn.picture, turn.media)
         with st.container(horizontal=True, vertical_alignment="center"):
             if turn.role == "bot":
                 st.button(
@@ -208,13 +212,18 @@ def _turn(index: int) -> None:
                 st.caption(plain(turn.note))
 
 
-def body(text: str, picture: bytes | tuple[int, ...] = b"") -> None:
+def body(text: str, picture: bytes | tuple[int, ...] = b"", media: tuple[tuple[str, bytes], ...] = ()) -> None:
     """A turn's content. Text is never read as Markdown or HTML."""
     if picture:
         try:
             st.image(png(picture), width=192, alt="picture of this turn")
         except LabError as error:
             st.caption(plain(str(error)))
+    for kind, data in media:
+        if kind == "image":
+            st.image(data, width=192, alt="picture of this turn")
+        else:
+            (st.audio if kind == "audio" else st.video)(data, format=past.MEDIA[kind])
     if text:
         st.text(text)
 
@@ -276,6 +285,6 @@ def _live(waiting: Pending) -> None:
             words = {"queued": f"waiting, {place} before you" if place else "waiting", "loading": "loading the model"}
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.button("Stop", key="_chat_stop", on_click=stop, icon=":material/stop:")
-                st.caption(words.get(job.state, f"token {job.step.index}"))
+                st.caption(words.get(job.state) or plain(job.step.note) or f"token {job.step.index}")
 
     live()

@@ -17,11 +17,13 @@ from typing import Any
 from core.errors import BadRequest
 
 MAX_TURNS, MAX_BYTES = 400, 12_000_000
+MEDIA = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
 
 
 @dataclass
 class Turn:
-    """One turn. parent: index of the turn before it, -1 for the first; picture: file bytes or 64 codes or b""."""
+    """One turn. parent: index of the turn before it, -1 for the first; picture: file bytes or 64 codes or b"";
+    media: (kind, file bytes) of what a tool made besides, kind "image", "audio" or "video"."""
 
     role: str
     text: str
@@ -29,6 +31,7 @@ class Turn:
     parent: int = -1
     model: str = ""
     note: str = ""  # "stopped", a fault, the seed: one short sentence
+    media: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass
@@ -81,7 +84,8 @@ class History:
             picture: Any = list(turn.picture)
             if isinstance(turn.picture, bytes):
                 picture = base64.b64encode(turn.picture).decode()
-            return {**turn.__dict__, "picture": picture}
+            media = [[kind, base64.b64encode(data).decode()] for kind, data in turn.media]
+            return {**turn.__dict__, "picture": picture, "media": media}
 
         return json.dumps(
             {"format": "generative-lab-chat", "version": 1, "leaf": self.leaf, "turns": [plain(t) for t in self.turns]},
@@ -106,7 +110,10 @@ class History:
                     picture = tuple(picture)
                     if picture and (len(picture) != 64 or not all(type(c) is int and 0 <= c < 1000 for c in picture)):
                         raise ValueError
-                turn = Turn(item["role"], item["text"], picture, item["parent"], item["model"], item["note"])
+                media = tuple((kind, base64.b64decode(data, validate=True)) for kind, data in item.get("media", ()))
+                if any(kind not in MEDIA for kind, _ in media):
+                    raise ValueError
+                turn = Turn(item["role"], item["text"], picture, item["parent"], item["model"], item["note"], media)
                 texts = (turn.text, turn.model, turn.note)
                 if turn.role not in ("user", "bot") or not all(isinstance(t, str) and len(t) < 20_000 for t in texts):
                     raise ValueError
@@ -116,7 +123,7 @@ class History:
             leaf = raw["leaf"]
             if type(leaf) is not int or not -1 <= leaf < len(turns):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BadRequest("This is no conversation exported here; give the JSON file of an export.") from None
         return cls(turns, leaf)
 
@@ -130,6 +137,8 @@ class History:
             png = (pictures or {}).get(i) or (turn.picture if isinstance(turn.picture, bytes) else b"")
             if png:
                 parts.append(f"![picture](data:image/png;base64,{base64.b64encode(png).decode()})\n")
+            for kind, data in turn.media:
+                parts.append(f"[{kind}](data:{MEDIA[kind]};base64,{base64.b64encode(data).decode()})\n")
             if turn.text:
                 parts.append(turn.text + "\n")
             if turn.note:
@@ -145,7 +154,7 @@ class Shelf:
         self._kept: OrderedDict[str, History] = OrderedDict()
 
     def put(self, key: str, history: History) -> None:
-        held = sum(len(t.picture) for t in history.turns)
+        held = sum(len(t.picture) + sum(len(data) for _, data in t.media) for t in history.turns)
         if held > MAX_BYTES // 4:
             return  # too large to keep beside everyone else's
         with self._lock:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from core.errors import BadRequest
-from core.request import Request, integer, number, text
+from core.request import Request, flag, integer, number, text
 from core.result import Result, Step, TextResult
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ SERVICES = {
     "Hugging Face": ("https://router.huggingface.co/v1", "HF_TOKEN", "Qwen/Qwen2.5-VL-7B-Instruct"),
 }
 CONNECT_SECONDS, SILENCE_SECONDS, RETRIES = 10.0, 60.0, 2
+ROUNDS = 4  # answers that may end in tool calls, within one turn
 
 _keys: OrderedDict[str, str] = OrderedDict()
 
@@ -73,6 +74,7 @@ class RemoteRequest(Request):
     top_p: float = number(1.0, 0.05, 1.0)
     max_tokens: int = integer(512, 1, 8192)
     seed: int = integer(0, 0, 2**31 - 1)
+    tools: bool = flag(False, help="It may draw, play and film with the models of this lab.")
     silence: float = number(SILENCE_SECONDS, 0.1, 300.0, help="Seconds without a word before it counts as gone.")
 
     def check(self) -> None:
@@ -129,9 +131,12 @@ def messages(conversation: tuple) -> list[dict[str, Any]]:
 
 
 def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result]:
-    """Yield a Step a piece of text, last a TextResult; a fault keeps the partial text and stands in extras["fault"]."""
+    """Yield a Step a piece of text or tool call, last a TextResult; a fault keeps the partial text and stands in
+    extras["fault"], what its tool calls made in extras["made"] (core.chat.tools.Made)."""
     import httpx2
     import openai
+
+    from core.chat import tools
 
     started = time.perf_counter()
     client = openai.OpenAI(
@@ -141,33 +146,28 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
         timeout=httpx2.Timeout(request.silence, connect=min(CONNECT_SECONDS, request.silence)),
     )
     pieces: list[str] = []
-    fault, first, ended = "", 0.0, False
+    made: list[tools.Made] = []
+    fault, first, rounds = "", 0.0, 0
     try:
-        stream: Any = client.chat.completions.create(
-            model=request.name,
-            messages=messages(request.conversation),  # type: ignore[arg-type]
-            stream=True,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            max_tokens=request.max_tokens,
-            seed=request.seed,
-        )
-        with stream:
-            for chunk in stream:
-                if control.stopped:
-                    break
-                choices = getattr(chunk, "choices", None)
-                if not isinstance(choices, list):
-                    raise ValueError("no choices")
-                for choice in choices[:1]:
-                    piece = getattr(getattr(choice, "delta", None), "content", None) or ""
-                    ended = ended or bool(getattr(choice, "finish_reason", None))
-                    if piece:
-                        first = first or time.perf_counter() - started
-                        pieces.append(str(piece))
-                        yield Step("token", len(pieces), 0, data={"label": str(piece), "modality": "text"})
-        if not ended and not control.stopped:
-            fault = "The endpoint broke off in the middle; press Again to retry."
+        talk = messages(request.conversation)
+        while not fault and not control.stopped:
+            answer = Answer()
+            may = {"tools": tools.SPECS} if request.tools and rounds < ROUNDS else {}
+            rounds += 1
+            for piece in answer.read(_stream(client, request, talk, may), control):
+                first = first or time.perf_counter() - started
+                pieces.append(piece)
+                yield Step("token", len(pieces), 0, data={"label": piece, "modality": "text"})
+            if not answer.ended and not control.stopped:
+                fault = "The endpoint broke off in the middle; press Again to retry."
+            if fault or not answer.calls or not may:
+                break
+            talk.append(answer.message())
+            for call in answer.calls.values():
+                yield Step("tool", len(pieces), note=f"{call['name'][:20]}: {call['arguments'][:80]}")
+                told, thing = tools.run(call["name"], call["arguments"], control)
+                made += [thing] if thing else []
+                talk.append({"role": "tool", "tool_call_id": call["id"], "content": told})
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
         fault = sentence(error)
     finally:
@@ -177,16 +177,68 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
         request,
         steps_run=len(pieces),
         seconds=spent,
-        model_calls=1,
+        model_calls=rounds,
         text="".join(pieces),
         complete=not fault and not control.stopped,
         extras={
             "fault": fault,
+            "made": made,
             "first_token": first,
             "tokens": [],
             "tokens_per_second": len(pieces) / max(spent, 1e-6),
         },
     )
+
+
+def _stream(client: Any, request: RemoteRequest, talk: list[dict[str, Any]], may: dict[str, Any]) -> Any:
+    return client.chat.completions.create(
+        model=request.name,
+        messages=talk,
+        stream=True,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        **may,
+    )
+
+
+class Answer:
+    """One streamed answer: its pieces of text as they come, and the tool calls that its fragments make up."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.calls: dict[int, dict[str, str]] = {}  # by index: id, name, arguments
+        self.ended = False
+
+    def read(self, stream: Any, control: Control) -> Iterator[str]:
+        """Raises ValueError for chunks that are no chat completion."""
+        with stream:
+            for chunk in stream:
+                if control.stopped:
+                    return
+                choices = getattr(chunk, "choices", None)
+                if not isinstance(choices, list):
+                    raise ValueError("no choices")
+                for choice in choices[:1]:
+                    delta = getattr(choice, "delta", None)
+                    self.ended = self.ended or bool(getattr(choice, "finish_reason", None))
+                    for part in getattr(delta, "tool_calls", None) or []:
+                        call = self.calls.setdefault(int(part.index or 0), {"id": "", "name": "", "arguments": ""})
+                        call["id"] = str(part.id or call["id"])
+                        call["name"] += str(getattr(part.function, "name", None) or "")
+                        call["arguments"] += str(getattr(part.function, "arguments", None) or "")
+                    if piece := getattr(delta, "content", None):
+                        self.said.append(str(piece))
+                        yield str(piece)
+
+    def message(self) -> dict[str, Any]:
+        """The answer as a message, for the next round."""
+        calls = [
+            {"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": c["arguments"]}}
+            for c in self.calls.values()
+        ]
+        return {"role": "assistant", "content": "".join(self.said) or None, "tool_calls": calls}
 
 
 def sentence(error: Exception) -> str:

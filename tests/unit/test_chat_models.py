@@ -201,14 +201,14 @@ def test_histories_branch_and_travel():
     talk = history.History()
     talk.add(history.Turn("user", "one", picture()))
     talk.add(history.Turn("bot", "<b>two</b>", tuple(range(64)), model="m"))
-    talk.add(history.Turn("user", "three"), parent=1)
+    talk.add(history.Turn("user", "three", media=(("audio", b"RIFF"),)), parent=1)
     branch = talk.add(history.Turn("user", "other"), parent=1)
     assert talk.path() == [0, 1, 3] and talk.siblings(branch) == [2, 3]
     talk.show(2)
     assert talk.path() == [0, 1, 2] and [t[1] for t in talk.conversation(1)] == ["one", "<b>two</b>"]
     again = history.History.from_json(talk.to_json())
     assert again == talk and again.turns[0].picture == picture()
-    assert "data:image/png;base64," in talk.to_markdown()
+    assert "data:image/png;base64," in talk.to_markdown() and "[audio](data:audio/wav;" in talk.to_markdown()
     shelf = history.Shelf(size=1)
     shelf.put("a", talk)
     copy = shelf.take("a")

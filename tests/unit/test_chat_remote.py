@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from core import provenance
 from core.chat import remote
 from core.errors import BadRequest
 from core.pipeline import Control
@@ -45,29 +46,30 @@ class Fake(BaseHTTPRequestHandler):
         if what == "html":
             self.wfile.write(b"<html>hello</html>")
             return
+        if what.startswith("call"):
+            name, arguments = what.split(" ", 2)[1:]
+            for at in (0, 7):  # in fragments, as endpoints send them
+                function = {"name": name if not at else None, "arguments": arguments[at : 7 if not at else None]}
+                part = {"index": 0, "id": "c1" if not at else None, "type": "function", "function": function}
+                self.chunk({"tool_calls": [part]})
+            self.chunk({}, "tool_calls")
+            self.wfile.write(b"data: [DONE]\n\n")
+            return
         for word in ("One", " two"):
-            chunk = {
-                "id": "1",
-                "object": "chat.completion.chunk",
-                "created": 1,
-                "model": "m",
-                "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}],
-            }
-            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-            self.wfile.flush()
+            self.chunk({"content": word})
         if what == "junk":
             self.wfile.write(b"data: {this is no json\n\n")
         elif what == "silence":
             time.sleep(1.5)
         elif what == "good":
-            last = {
-                "id": "1",
-                "object": "chat.completion.chunk",
-                "created": 1,
-                "model": "m",
-                "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
-            }
-            self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
+            self.chunk({}, "stop")
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def chunk(self, delta: dict[str, Any], finish: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.flush()
 
 
 @pytest.fixture()
@@ -140,6 +142,34 @@ def test_a_key_of_the_environment_goes_only_to_its_own_service(monkeypatch: pyte
 def test_addresses_that_are_no_endpoint_are_refused(url: str) -> None:
     with pytest.raises(BadRequest):
         remote.RemoteRequest(conversation=(("user", "hi", b""),), base_url=url, name="m")
+
+
+def test_a_tool_call_runs_the_labs_own_model_and_the_answer_goes_on(server: str) -> None:
+    result = ask(server, ['call draw {"prompt": "a person with red hair"}', "good"], tools=True)
+    assert result.text == "One two" and result.complete
+    (made,) = result.extras["made"]
+    assert made.kind == "image" and "red hair" in made.note
+    assert provenance.read(made.data)["model"] == "latent-diffusion"
+    first, second = (seen["body"] for seen in Fake.seen)
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["draw", "play", "film"]
+    asked, told = second["messages"][-2:]
+    assert asked["tool_calls"][0]["function"]["name"] == "draw"
+    assert told["role"] == "tool" and told["tool_call_id"] == "c1" and told["content"].startswith("Done")
+
+
+@pytest.mark.parametrize("call", ["call shell {}", 'call draw {"prompt": 3}', "call film {broken", "call play []"])
+def test_foolish_tool_calls_are_told_to_the_model(server: str, call: str) -> None:
+    result = ask(server, [call, "good"], tools=True)
+    assert result.text == "One two" and not result.extras["made"]
+    assert not Fake.seen[1]["body"]["messages"][-1]["content"].startswith("Done")
+
+
+def test_tool_calls_end(server: str) -> None:
+    result = ask(server, ["call shell {}"] * (remote.ROUNDS + 1), tools=True)
+    assert len(Fake.seen) == remote.ROUNDS + 1 and "tools" not in Fake.seen[-1]["body"]
+    assert result.complete
+    ask(server, ["good"])  # without leave no tools are offered
+    assert "tools" not in Fake.seen[-1]["body"]
 
 
 def test_turns_in_a_row_are_one_message() -> None:
