@@ -1,0 +1,125 @@
+"""The dialogues that the any-to-any model learns from: exact, balanced, held out, and marked where facts stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from core.chat.vocabulary import END, PICTURE, PICTURE_END
+from training import any_to_any, chat_data, portraits
+from training.chat_data import Picture
+from training.code_model import MuonAndAdam
+from training.measure_chat import facts, text_of
+
+SMALL = {"width": 32, "layers": 4, "heads": 2}
+
+
+@pytest.fixture(scope="module")
+def words():
+    return chat_data.vocabulary(count=300)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    rng = np.random.default_rng(0)
+    return [Picture(rng.integers(0, 1000, 64), portraits.draw(i, 5)[0]) for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def pairs(seen):
+    _, made = any_to_any.edit_pairs(30)
+    return [(p[0], p[1], seen[i], Picture(seen[i].codes, p[3])) for i, p in enumerate(made)]
+
+
+def test_a_change_changes_one_attribute_and_stays_in_its_split():
+    for held in (False, True):
+        rows, pairs = any_to_any.edit_pairs(40, held=held, seed=11)
+        drawn = [d for i in range(rows[-1] * 12 + 400) if portraits.is_heldout((d := portraits.draw(i))[0]) == held]
+        for row, (name, value, before, after, options) in zip(rows, pairs, strict=True):
+            assert drawn[row][0] == before  # the row is that of the portrait of the split
+            assert [k for k in before if before[k] != after[k]] == [name] and after[name] == value
+            assert portraits.is_heldout(before) == portraits.is_heldout(after) == held
+            assert options != drawn[row][1]
+
+
+def test_marks_say_where_facts_can_be_known(words, seen):
+    talk = chat_data.edit("background", "navy", seen[0], seen[1], np.random.default_rng(0))
+    ids, weights, marks = chat_data.rows(talk, words)
+    assert len(ids) == len(weights) and ids[-1] == END
+    assert [ids[place] for place, sort, _ in marks if sort == 0] == [PICTURE]  # only the answer was asked for
+    assert [ids[place] for place, sort, _ in marks if sort == 1] == [PICTURE_END] * 2
+    assert marks[-1][2] == chat_data.labels(seen[1].record)
+    wish = chat_data.draw(seen[2], np.random.default_rng(3))
+    named = [y for _, sort, y in chat_data.rows(wish, words)[2] if sort == 0]
+    for label, name in zip(named[0] if named else [], chat_data.SLOTS, strict=False):
+        assert label in (-100, chat_data.labels(seen[2].record)[chat_data.SLOTS.index(name)])
+
+
+def test_yes_and_no_are_balanced_and_follow_from_the_fact():
+    rng = np.random.default_rng(0)
+    yes = []
+    for i in range(600):
+        record = portraits.draw(i, 5)[0]
+        asked, answer = chat_data.question("yes/no", record, rng)
+        said = text_of(answer)
+        yes.append(said.endswith("so yes."))
+        value = said.split(" is ")[1].split(",")[0]
+        assert yes[-1] == asked.endswith(value) or value in asked
+    assert 0.44 < np.mean(yes) < 0.56
+
+
+def test_descriptions_are_read_back_whole():
+    for i in range(80):
+        record = portraits.draw(i, 5)[0]
+        found = dict(facts(chat_data.description(record)))
+        assert found["background"] == record["background"] and found["mouth"] == record["mouth"]
+        assert found["glasses"] == ("yes" if record["glasses"] else "no")
+
+
+def test_comparisons_state_both_and_the_verdict():
+    one, two = portraits.draw(0, 5)[0], portraits.draw(1, 5)[0]
+    for name in chat_data.SLOTS:
+        same = text_of(chat_data.compared(name, one, one, np.random.default_rng(0))[1])
+        assert same.endswith("so the same.")
+        said = text_of(chat_data.compared(name, one, two, np.random.default_rng(0))[1])
+        assert said.endswith("so not the same.") == (said.split(" in the first")[0].split(" is ")[-1].split(" are ")[-1]
+                                                     != said.split(" and ")[1].split(" in the second")[0])  # fmt: skip
+
+
+def test_what_is_held_out_is_never_said_in_training():
+    rng = np.random.default_rng(0)
+    said = {chat_data.apart(rng, False)[0] for _ in range(3000)}
+    assert not any(topic in text for topic in chat_data.FAR_TOPICS for text in said)
+    held = [text.split("{}")[0] for text in chat_data.FAR[-5:]]
+    assert not any(text.startswith(tuple(held)) for text in said if not text.startswith("show me"))
+
+
+def test_training_learns_a_few_dialogues_by_heart(words, seen, pairs):
+    rng = np.random.default_rng(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = any_to_any.AnyToAny(words, **SMALL)
+    stream = any_to_any.batches(lambda: any_to_any.dialogue(seen, pairs, rng), words, 4, rng)
+    batch = next(stream)
+    optimizer = MuonAndAdam(model, 5e-3)
+    first = None
+    for _ in range(25):
+        parts = model.losses(*batch)
+        loss = parts["text"] + 0.5 * parts["picture"] + 0.3 * (parts["seen"] + parts["wanted"])
+        first = first or float(loss.detach())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.6 * first
+    states = optimizer.state_dict()
+    again = MuonAndAdam(model, 5e-3)
+    again.load_state_dict(states)  # a run can be resumed
+    assert len(again.param_groups) == 2
+
+    # the merged model is the same function
+    ids = torch.tensor([[1, 3, *words.encode("draw a face"), 4]])
+    with torch.inference_mode():
+        ours = model.decoder.model(inputs_embeds=model.table()[ids]).last_hidden_state
+        merged = model.merged().model(input_ids=ids).last_hidden_state
+    assert torch.allclose(ours, merged, atol=1e-5)
