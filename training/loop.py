@@ -57,7 +57,11 @@ class Run:
         self.decay = ema
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimizer = optimizer or torch.optim.AdamW(
-            [p for p in model.parameters() if p.requires_grad], lr=lr, betas=betas, weight_decay=weight_decay
+            [p for p in model.parameters() if p.requires_grad],
+            lr=lr,
+            betas=betas,
+            weight_decay=weight_decay,
+            fused=True,
         )
         self.step, self.before = 0, 0.0  # steps done; CPU seconds of earlier parts
         self.begin = time.process_time()
