@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from core import catalog
@@ -28,26 +30,45 @@ def conversation() -> None:
     if ours and not chat_talk.talk().turns and not st.session_state.get("_chat_opened"):
         st.session_state["_chat_opened"] = True
         chat_talk.send("Describe the picture", EXAMPLES[0])
-    with st.container(height=520, key="talk", autoscroll=True), guard():
+    with st.container(height=460, key="talk", autoscroll=True), guard():
         chat_talk.show()
     with st.container(horizontal=True):
         for i, words in enumerate(QUESTIONS):
             label = words if len(words) < 32 else words[:29] + "…"
             st.button(label, key=f"_ask{i}", on_click=chat_talk.send, args=(words,), help=words, type="tertiary")
+        st.button(
+            "Compare two portraits",
+            key="_ask_two",
+            on_click=chat_talk.send,
+            args=("Do both have the same skin", EXAMPLES[1], EXAMPLES[2]),
+            help="Sends two pictures: Do both have the same skin",
+            type="tertiary",
+        )
     said = st.chat_input(
         "Ask about a portrait, or say what to draw",
         key="_say",
         accept_file="multiple",
+        accept_audio=True,
         max_upload_size=10,
-        file_type=["png", "jpg", "jpeg", "webp"],
+        file_type=["png", "jpg", "jpeg", "webp", "wav"],
         max_chars=2000,
     )
     if said:
-        text = said if isinstance(said, str) else said.text or ""
-        files = [] if isinstance(said, str) else list(said.files or [])
-        pictures = [file.getvalue() for file in files[:4]]
-        chat_talk.send(text or ("Compare the hair" if len(pictures) > 1 else "Describe the picture"), *pictures)
+        send(said)
         st.rerun()
+
+
+def send(said: Any) -> None:
+    """What was written, recorded and added in one go: up to four pictures, one sound."""
+    text = said if isinstance(said, str) else said.text or ""
+    files = [] if isinstance(said, str) else [file.getvalue() for file in said.files or []]
+    heard = [data for data in files if data[:4] == b"RIFF" and data[8:12] == b"WAVE"]
+    pictures = [data for data in files if data not in heard][:4]
+    if not isinstance(said, str) and said.audio is not None:
+        heard.insert(0, said.audio.getvalue())
+    if not text and not heard:
+        text = "Do both have the same hair" if len(pictures) > 1 else "Describe the picture"
+    chat_talk.send(text, *pictures, media=tuple(("audio", data) for data in heard[:1]))
 
 
 open_page(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 
 from core import catalog
-from core.chat.chat import ChatRequest
+from core.chat.chat import ChatRequest, read_picture
 from core.chat.history import History
 from core.errors import LabError
 from ui import chat_code, chat_full, chat_remote, chat_talk, learn, picker
@@ -54,7 +55,8 @@ def draw(examples: list[bytes]) -> None:
         chat_full.panel()
     else:
         picker.facts(catalog.card("any-to-any"))
-        number = st.segmented_control(
+        thumbnails = np.concatenate([read_picture(data, 44) for data in examples], axis=1)
+        st.segmented_control(
             "A portrait it has never seen",
             range(len(examples)),
             key="_portrait",
@@ -64,8 +66,7 @@ def draw(examples: list[bytes]) -> None:
             args=(examples,),
             help="Sends it with the question “What do you see?”",
         )
-        if number is not None:
-            st.image(examples[number], width=64, alt=f"portrait {number + 1}")
+        st.image(thumbnails, width=44 * len(examples), alt="the portraits 1 to 6")
         settings["temperature"] = control(ChatRequest, "temperature", "Temperature of words")
         settings["picture_temperature"] = control(ChatRequest, "picture_temperature", "Temperature of pictures")
         settings["seed"] = control(ChatRequest, "seed")

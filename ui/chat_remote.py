@@ -126,11 +126,12 @@ def sent(conversation: tuple) -> tuple:
     )
 
 
-def request(conversation: tuple) -> remote.RemoteRequest:
+def request(conversation: tuple, sounds: tuple = ()) -> remote.RemoteRequest:
     """The request of the panel's settings. Raises BadRequest."""
     url = st.session_state.get("_remote_url", "")
     return remote.RemoteRequest(
         conversation=sent(conversation),
+        sounds=sounds,
         base_url=url,
         name=st.session_state.get("_remote_name", ""),
         key=_handle(url),

@@ -14,7 +14,7 @@ import streamlit as st
 from core.chat import history as past
 from core.chat.chat import ChatRequest
 from core.chat.history import History, Turn
-from core.errors import LabError
+from core.errors import BadRequest, LabError
 from core.runtime.jobs import queue
 from ui import chat_full, chat_remote
 from ui.stage import owner, poll_seconds
@@ -77,7 +77,9 @@ def png(picture: bytes | tuple[int, ...]) -> bytes:
 
 
 # 2. Asking
-def send(text: str, *pictures: bytes | tuple[int, ...], parent: int | None = None) -> None:
+def send(
+    text: str, *pictures: bytes | tuple[int, ...], parent: int | None = None, media: tuple[tuple[str, bytes], ...] = ()
+) -> None:
     """Add a turn of the user's and start the answer; of several pictures each is a turn, the words stand by the last."""
     if pending() is not None:
         stop()
@@ -88,7 +90,7 @@ def send(text: str, *pictures: bytes | tuple[int, ...], parent: int | None = Non
         for picture in pictures[:-1]:
             talk().add(Turn("user", "", picture), parent)
             parent = None
-        talk().add(Turn("user", text.strip(), pictures[-1]), parent)
+        talk().add(Turn("user", text.strip(), pictures[-1], media=media), parent)
     except LabError as error:
         st.session_state["_chat_error"] = str(error)
         return
@@ -104,8 +106,10 @@ def answer(parent: int, start: tuple[int, ...] = ()) -> None:
     conversation = talk().conversation(parent)
     talk().leaf = parent
     try:
+        if talk().turns[parent].media and settings.get("model") != "remote":
+            raise BadRequest("Only a remote model may hear what you said: choose “remote”, or write it down.")
         if settings.get("model") == "remote":
-            remote = chat_remote.request(conversation)
+            remote = chat_remote.request(conversation, talk().sounds(parent))
             job: Any = chat_remote.start(remote)
             name, note = remote.name, ""
         elif settings.get("model") == "full-size":
@@ -235,7 +239,9 @@ def _edit(index: int, turn: Turn) -> None:
             "Ask this instead",
             key=f"_branch{index}",
             help="Grows a branch; the old turns stay.",
-            on_click=lambda: send(st.session_state[f"_edit{index}"], turn.picture, parent=turn.parent),
+            on_click=lambda: send(
+                st.session_state[f"_edit{index}"], turn.picture, parent=turn.parent, media=turn.media
+            ),
             disabled=not (words or turn.picture),
         )
 

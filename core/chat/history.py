@@ -23,7 +23,7 @@ MEDIA = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4"}
 @dataclass
 class Turn:
     """One turn. parent: index of the turn before it, -1 for the first; picture: file bytes or 64 codes or b"";
-    media: (kind, file bytes) of what a tool made besides, kind "image", "audio" or "video"."""
+    media: (kind, file bytes) of what a tool made besides, or what the user said; kind "image", "audio" or "video"."""
 
     role: str
     text: str
@@ -76,6 +76,18 @@ class History:
         turns = [self.turns[i] for i in self.path()]
         self.leaf = kept
         return tuple((t.role, t.text, t.picture) for t in turns)
+
+    def sounds(self, upto: int) -> tuple[tuple[int, bytes], ...]:
+        """(place in the conversation, WAV file) of what the user said in sound on the branch that ends at `upto`."""
+        kept, self.leaf = self.leaf, upto
+        turns = [self.turns[i] for i in self.path()]
+        self.leaf = kept
+        return tuple(
+            (place, data)
+            for place, turn in enumerate(turns)
+            for kind, data in turn.media
+            if kind == "audio" and turn.role == "user"
+        )
 
     def to_json(self) -> str:
         """The whole tree."""

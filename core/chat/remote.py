@@ -60,13 +60,15 @@ def service_key(base_url: str, found: dict[str, Any] | None = None) -> str:
 
 @dataclass(frozen=True)
 class RemoteRequest(Request):
-    """One answer from a remote model. conversation: as in ChatRequest, pictures as file bytes; key: a handle."""
+    """One answer from a remote model. conversation: as in ChatRequest, pictures as file bytes; sounds: (turn, WAV file);
+    key: a handle."""
 
     PIPELINE: ClassVar[str] = "core.chat.remote"
     KEEP_STEPS: ClassVar[int] = 64
 
     model: str = "remote"
     conversation: tuple = ()
+    sounds: tuple = ()
     base_url: str = text("http://localhost:11434/v1", 300, help="Address of the endpoint, up to /v1.")
     name: str = text("", 200, help="The model's name there.")
     key: str = text("", 64)
@@ -107,16 +109,21 @@ def check_address(url: str) -> None:
         raise BadRequest("This address is not a model endpoint; give another one.")
 
 
-def messages(conversation: tuple) -> list[dict[str, Any]]:
-    """The conversation in the endpoint's form; pictures as data links; turns of one side in a row are one message."""
+def messages(conversation: tuple, sounds: tuple = ()) -> list[dict[str, Any]]:
+    """The conversation in the endpoint's form; pictures as data links, sounds as audio parts; turns of one side in a row
+    are one message."""
     from core.chat.chat import read_picture  # checks that it is one
 
     out: list[dict[str, Any]] = []
-    for role, words, picture in conversation:
+    for place, (role, words, picture) in enumerate(conversation):
         if role == "bot":
             out.append({"role": "assistant", "content": words or "(a picture)"})
             continue
-        parts: list[dict[str, Any]] = [{"type": "text", "text": words}] if words or not picture else []
+        heard = [data for turn, data in sounds if turn == place]
+        parts: list[dict[str, Any]] = [{"type": "text", "text": words}] if words or not (picture or heard) else []
+        for data in heard:
+            coded = base64.b64encode(data).decode()
+            parts.append({"type": "input_audio", "input_audio": {"data": coded, "format": "wav"}})
         if isinstance(picture, bytes) and picture:
             read_picture(picture)
             kind = {b"\x89P": "png", b"\xff\xd8": "jpeg", b"RI": "webp"}.get(picture[:2], "png")
@@ -149,7 +156,7 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     made: list[tools.Made] = []
     fault, first, rounds = "", 0.0, 0
     try:
-        talk = messages(request.conversation)
+        talk = messages(request.conversation, request.sounds)
         while not fault and not control.stopped:
             answer = Answer()
             may = {"tools": tools.SPECS} if request.tools and rounds < ROUNDS else {}

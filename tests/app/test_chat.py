@@ -5,6 +5,7 @@ import re
 import time
 
 from core.chat.history import History, Turn
+from core.chat.vocabulary import PICTURE
 from tests.app.helpers import errors, open_page, settle
 
 PAGE = "9_Chat.py"
@@ -62,6 +63,22 @@ def test_a_question_in_words_is_answered_and_can_be_asked_again():
     settle(at.run())
     assert talk(at).siblings(3) == [3, 4] and "seed 1" in talk(at).turns[4].note
     assert json.loads(talk(at).to_json())["leaf"] == 4
+
+
+def test_two_pictures_are_two_turns_and_sound_is_for_remote_models():
+    at = open_page(PAGE)
+    at.button(key="_ask_two").click()
+    settle(at.run())
+    assert errors(at) == []
+    turns = talk(at).turns
+    assert [t.role for t in turns] == ["user", "bot", "user", "user", "bot"]
+    assert turns[2].picture and turns[3].picture and not turns[2].text and turns[3].text
+    context = at.session_state["_chat_extras"][4]["context"]
+    assert context.count(PICTURE) == 2
+    talk(at).add(Turn("user", "", media=(("audio", b"RIFF"),)))
+    at.run()
+    at.button(key="_chat_ask").click().run()
+    assert any("Only a remote model" in e for e in errors(at)) and talk(at).sounds(5) == ((5, b"RIFF"),)
 
 
 def test_the_other_lenses_open():

@@ -177,6 +177,8 @@ def test_turns_in_a_row_are_one_message() -> None:
     first, second, third = remote.messages(talk)
     assert [part["type"] for part in first["content"]] == ["image_url", "text", "image_url"]
     assert second == {"role": "assistant", "content": "same"} and third == {"role": "user", "content": "sure"}
+    (heard,) = remote.messages((("user", "", b""),), ((0, b"RIFF"),))
+    assert heard["content"] == [{"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}]
     assert remote.RemoteRequest(conversation=talk, name="m").silence == 60
 
 
