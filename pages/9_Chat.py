@@ -32,7 +32,7 @@ def conversation() -> None:
         chat_talk.send("Describe the picture", EXAMPLES[0])
     with st.container(height=460, key="talk", autoscroll=True), guard():
         chat_talk.show()
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):
         for i, words in enumerate(QUESTIONS):
             label = words if len(words) < 32 else words[:29] + "…"
             st.button(label, key=f"_ask{i}", on_click=chat_talk.send, args=(words,), help=words, type="tertiary")

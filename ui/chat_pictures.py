@@ -53,7 +53,7 @@ def draw(examples: list[bytes]) -> None:
                     hide_index=True,
                     height=330,
                     column_config={
-                        str(c): st.column_config.NumberColumn(str(c + 1), min_value=0, max_value=999, step=1)
+                        str(c): st.column_config.NumberColumn(str(c + 1), min_value=0, max_value=999, step=1, width=38)
                         for c in range(8)
                     },
                 )

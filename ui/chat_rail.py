@@ -55,7 +55,7 @@ def draw(examples: list[bytes]) -> None:
         chat_full.panel()
     else:
         picker.facts(catalog.card("any-to-any"))
-        thumbnails = np.concatenate([read_picture(data, 44) for data in examples], axis=1)
+        thumbnails = np.concatenate([read_picture(data, 40) for data in examples], axis=1)
         st.segmented_control(
             "A portrait it has never seen",
             range(len(examples)),
@@ -66,7 +66,7 @@ def draw(examples: list[bytes]) -> None:
             args=(examples,),
             help="Sends it with the question “What do you see?”",
         )
-        st.image(thumbnails, width=44 * len(examples), alt="the portraits 1 to 6")
+        st.image(thumbnails, width=40 * len(examples), alt="the portraits 1 to 6")
         settings["temperature"] = control(ChatRequest, "temperature", "Temperature of words")
         settings["picture_temperature"] = control(ChatRequest, "picture_temperature", "Temperature of pictures")
         settings["seed"] = control(ChatRequest, "seed")

@@ -180,6 +180,8 @@ def collect() -> None:
 # 3. Showing
 def show() -> None:
     """The shown branch, and under it the answer on its way."""
+    # pictures keep their place before they are loaded, so that the newest turn stays in sight
+    st.html("<style>.st-key-talk [data-testid=stImage] img {width: 192px; aspect-ratio: 1}</style>")
     if error := st.session_state.pop("_chat_error", ""):
         st.error(error, icon=":material/info:")
     for index in talk().path():

@@ -46,8 +46,9 @@ def draw() -> None:
             "reload press Again under an answer.)"
         )
         return
-    names = {i: plain(f"turn {i + 1}: {talk().turns[i].text[:50] or 'a picture'}") for i in ours}
-    index = st.selectbox("Answer", ours[::-1], key="_tokens_turn", format_func=names.__getitem__)
+    names = {i: f"turn {i + 1}: {talk().turns[i].text[:50] or 'a picture'}" for i in ours}
+    # a new answer makes a new list, which opens on it
+    index = st.selectbox("Answer", ours[::-1], key=f"_tokens_turn{ours[-1]}", format_func=names.__getitem__)
     index = index if index in ours else ours[-1]
     extras, words = kept[index], words_of("any-to-any")
     tokens = extras["tokens"]
