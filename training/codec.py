@@ -1,13 +1,14 @@
-"""The neural codec: a stock EncodecModel at small size, 16 kHz, 50 frames a second, 4 codebooks of 256 (1.6 kbit/s).
+"""The neural codec: a stock EncodecModel at small size, 16 kHz, 50 frames a second, 6 codebooks of 256 (2.4 kbit/s).
 
-    python -m training.codec --minutes 0.5
+    python -m training.codec --minutes 8
 
-EnCodec (https://arxiv.org/abs/2210.13438) with two changes that make it trainable in a minute on one CPU core.
+EnCodec (https://arxiv.org/abs/2210.13438) with two changes that make it trainable in minutes on one CPU core.
 What enters and leaves the network is not the waveform but its log-mel spectrum (80 channels, 100 a second); phases
 come back by the fast Griffin-Lim algorithm (core.audio.dsp.vocode), so there is no discriminator and no token is spent
 on phase. And the network starts as the best linear codec: its layers are set so that they compute the principal
 components of two log-mel frames and their inverse; training then improves on that.
 Residual quantisation: k-means start, running-mean codebooks, dead codes restarted, a random number of codebooks used.
+One clip in eight skips the quantiser, so that the decoder also plays the continuous latents of training.sound_diffusion.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from core.audio.dsp import CODEC_HOP, CODEC_MELS, codec_features
 from training.loop import Run, publish
 from training.sound_data import load
 
-CODEBOOKS, SIZE = 4, 256
+CODEBOOKS, SIZE = 6, 256
 FOLDER = Path("assets/models/codec")
 
 
@@ -41,7 +42,7 @@ def build() -> EncodecModel:
         use_causal_conv=False,
         use_conv_shortcut=False,
         codebook_size=SIZE,
-        target_bandwidths=[0.4 * (i + 1) for i in range(CODEBOOKS - 1)] + [1.6],
+        target_bandwidths=[0.4 * (i + 1) for i in range(CODEBOOKS)],
     )
     model = EncodecModel(config)
     assert config.num_quantizers == CODEBOOKS
@@ -122,7 +123,8 @@ class Quantiser:
             residual = residual - book.decode(book.quantize(residual))
 
     def __call__(self, latents: torch.Tensor, books: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, D, T) latents, (B,) codebooks to use -> quantised (B, D, T), straight-through, and commitment loss."""
+        """(B, D, T) latents, (B,) codebooks to use -> quantised (B, D, T), straight-through, and commitment loss.
+        More codebooks than there are: the latents stay as they are."""
         b, d, t = latents.shape
         flat = latents.transpose(1, 2).reshape(-1, d)  # (B*T, D)
         use = books.repeat_interleave(t)
@@ -136,6 +138,7 @@ class Quantiser:
             commit = commit + (active * (residual - code).pow(2)).mean()
             total = total + active * code
             residual = residual - code
+        total = torch.where((use > len(self.books))[:, None], flat, total)
         out = flat + (total - flat).detach()
         return out.view(b, t, d).transpose(1, 2), commit
 
@@ -155,8 +158,8 @@ class Quantiser:
 
 
 def features() -> list[np.ndarray]:
-    """Log-mels of 800 training clips: music, effects and speech, each (N, 80, 400) float16; computed once."""
-    path, counts = Path("runs/data/mels.npz"), {"music": 400, "effects": 240, "speech": 160}
+    """Log-mels of 7,600 training clips: music, effects and speech, each (N, 80, 400) float16; computed once."""
+    path, counts = Path("runs/data/mels.npz"), {"music": 5000, "effects": 1600, "speech": 1000}
     if not path.exists():
         chosen = {n: load(n, split="train")[0][:count] for n, count in counts.items()}
         np.savez(path, **{n: np.stack([codec_features(w).astype(np.float16) for w in c]) for n, c in chosen.items()})  # type: ignore[arg-type]
@@ -165,10 +168,10 @@ def features() -> list[np.ndarray]:
 
 
 def crops(sets: list[np.ndarray], rng: np.random.Generator, batch: int, frames: int = 128) -> torch.Tensor:
-    """(batch, 80, frames): half music, the rest effects and speech, at random gains of -12 to 3 dB."""
+    """(batch, 80, frames): half music, a third speech, the rest effects, at random gains of -12 to 3 dB."""
     out = np.empty((batch, CODEC_MELS, frames), np.float32)
     for i in range(batch):
-        pool = sets[(0, 0, 1, 2)[i % 4]]
+        pool = sets[(0, 2, 0, 1, 0, 2)[i % 6]]
         at = int(rng.integers(pool.shape[2] - frames + 1))
         out[i] = pool[rng.integers(len(pool)), :, at : at + frames]
         out[i] = np.maximum(out[i] + rng.uniform(-12, 3) / 20 / 1.5, -4 / 3)  # a gain is a shift of the log
@@ -185,7 +188,7 @@ def sheet(model: Any, mels: torch.Tensor) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
     parser.add_argument("--batch", type=int, default=12)
     options = parser.parse_args()
@@ -196,12 +199,14 @@ def main() -> None:
     held = [codec_features(w) for n in ("music", "effects", "speech") for w in load(n, split="heldout")[0][:2]]
     shown = torch.from_numpy(np.stack(held))
     model: Any = build()
-    resumed, shipped = Path("runs/codec/last.pt").exists(), (FOLDER / "model.safetensors").exists()
+    resumed = Path("runs/codec/last.pt").exists()
+    shipped: Any = (FOLDER / "model.safetensors").exists() and EncodecConfig.from_pretrained(FOLDER)
+    shipped = bool(shipped) and shipped.num_quantizers == CODEBOOKS
     if shipped and not resumed:
         model = EncodecModel.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
     elif not resumed:
         linear_start(model, np.concatenate([m[::2].astype(np.float32) for m in sets]))
-    run = Run("codec", model, options.minutes, lr=4e-4, batch=options.batch, ema=0.99, betas=(0.8, 0.99))
+    run = Run("codec", model, options.minutes, lr=5e-4, batch=options.batch, ema=0.99, betas=(0.8, 0.99))
     rng = np.random.default_rng(run.step)
     quantiser = Quantiser(model, generator)
     if not (shipped or resumed):
@@ -216,9 +221,9 @@ def main() -> None:
         mels = crops(sets, rng, options.batch)
         latents = model.encoder(mels)  # (B, 32, 64)
         books = torch.where(
-            torch.rand(options.batch, generator=generator) < 0.4,
+            torch.rand(options.batch, generator=generator) < 0.5,
             torch.randint(1, CODEBOOKS + 1, (options.batch,), generator=generator),
-            CODEBOOKS,
+            CODEBOOKS + (torch.rand(options.batch, generator=generator) < 0.25),
         )
         latents, commit = quantiser(latents, books)
         error = model.decoder(latents) - mels

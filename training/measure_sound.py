@@ -194,7 +194,8 @@ def music_lm_loss() -> dict[str, Any]:
     from training.music_lm import CODEC, FOLDER, batch_of, loss_of, tokens
 
     model = MusicgenForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
-    *_, codes, records = tokens(EncodecModel.from_pretrained(CODEC, dtype=torch.float32))
+    data = tokens(EncodecModel.from_pretrained(CODEC, dtype=torch.float32))
+    codes, records = data["heldout_codes"], data["heldout_records"]
     pick, tokenizer = np.arange(0, len(codes), 3), AutoTokenizer.from_pretrained(FOLDER)
     grids, ids, mask = batch_of(codes, records, pick, tokenizer, np.random.default_rng(0))
     out = {}

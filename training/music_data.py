@@ -42,13 +42,15 @@ BASS = {"rock": 33, "jazz": 32, "waltz": 32, "ambient": 38}
 KICK, SNARE, HAT, RIDE = 36, 38, 42, 51
 
 
-def compose(record: dict, rng: np.random.Generator) -> list[tuple[float, float, int, int, int]]:
+def compose(
+    record: dict, rng: np.random.Generator, seconds: float = SECONDS
+) -> list[tuple[float, float, int, int, int]]:
     """Notes of one clip: (start s, duration s, channel, key, velocity). Channels: 0 lead, 1 chords, 2 bass, 9 drums."""
     beat = 60.0 / record["tempo"]
     scale, tonic = SCALES[record["mode"]], TONICS[record["tonic"]]
     metre, genre = record["metre"], record["genre"]
     progression = PROGRESSIONS[record["mode"]][rng.integers(3)]
-    beats = int(np.ceil(SECONDS / beat))
+    beats = int(np.ceil(seconds / beat))
     per_chord = metre if metre == 3 else 2
     notes: list[tuple[float, float, int, int, int]] = []
 
@@ -179,7 +181,7 @@ def make_record(rng: np.random.Generator, heldout: bool) -> dict:
     return record
 
 
-def build(count: int = 1200, heldout: int = 120, seed: int = 5) -> tuple[np.ndarray, list[dict]]:
+def build(count: int = 6000, heldout: int = 240, seed: int = 5) -> tuple[np.ndarray, list[dict]]:
     """(clips (N, 64000) int16, records): composed and rendered in order, the held-out clips last."""
     rng, renderer = np.random.default_rng(seed), Renderer()
     clips, records = [], []

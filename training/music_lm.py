@@ -1,10 +1,10 @@
 """The codec language model: a stock MusicgenForConditionalGeneration at tiny size on music and effect captions.
 
-    python -m training.music_lm --minutes 2.2
+    python -m training.music_lm --minutes 19
 
-MusicGen (https://arxiv.org/abs/2306.05284): 4 codebooks in the delay pattern, one transformer decoder, cross-attention
-to a caption encoder (a two-layer T5 over whole words, trained along), 15 % of the captions empty for guidance.
-The codec (training.codec) comes first and stays frozen; its tokens are computed once into runs/data/codes.npz.
+MusicGen (https://arxiv.org/abs/2306.05284): the first 4 of the codec's codebooks in the delay pattern, one transformer
+decoder, cross-attention to a caption encoder that could read before (training.sound_text), 12 % of the captions empty for
+guidance. Codec and encoder come first; the tokens are computed once into runs/data/codes.npz.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.nn import functional as F
 from transformers import (
     EncodecModel,
@@ -26,40 +25,22 @@ from transformers import (
     T5Config,
 )
 
-from core.audio.codec import Codec
-from core.audio.dsp import delay_codes, log_mel
-from training.codec import features
-from training.loop import Run, publish
+from core.audio.dsp import codec_features, delay_codes, log_mel
+from training.codec import SIZE, features
+from training.loop import Run, autocast, publish
 from training.sound_data import load
+from training.sound_text import FOLDER as TEXT
+from training.sound_text import opened
 
+BOOKS, WEIGHTS = 4, torch.tensor([0.35, 0.3, 0.2, 0.15])  # the first codebook is what one hears most
 CODEC, FOLDER, CODES = Path("assets/models/codec"), Path("assets/models/music-lm"), Path("runs/data/codes.npz")
 
 
-def tokenizer_for(captions: list[str]) -> PreTrainedTokenizerFast:
-    """A whole-word tokenizer over the words of the captions, lower case."""
-    words = sorted({w for c in captions for w in c.lower().split()})
-    vocabulary = {w: i for i, w in enumerate(["<pad>", "<unk>", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>")
-
-
-def build(words: int, codec: Any, width: int = 96, layers: int = 3) -> MusicgenForConditionalGeneration:
-    """A fresh network around a trained codec."""
-    size, k = codec.config.codebook_size, int(codec.config.num_quantizers)
+def build(codec: Any, width: int = 128, layers: int = 4) -> MusicgenForConditionalGeneration:
+    """A fresh network around a trained codec and a trained caption encoder."""
+    size = codec.config.codebook_size
     config = MusicgenConfig(
-        text_encoder=T5Config(  # type: ignore[call-arg]
-            vocab_size=words,
-            d_model=64,
-            d_kv=16,
-            d_ff=128,
-            num_layers=2,
-            num_heads=4,
-            dropout_rate=0.0,
-            is_encoder_decoder=False,
-            use_cache=False,
-            decoder_start_token_id=0,
-        ),
+        text_encoder=T5Config.from_pretrained(TEXT),
         audio_encoder=codec.config,
         decoder=MusicgenDecoderConfig(
             vocab_size=size,
@@ -69,7 +50,7 @@ def build(words: int, codec: Any, width: int = 96, layers: int = 3) -> MusicgenF
             ffn_dim=4 * width,
             num_hidden_layers=layers,
             num_attention_heads=4,
-            num_codebooks=k,
+            num_codebooks=BOOKS,
             dropout=0.0,
             max_position_embeddings=512,
         ),
@@ -77,6 +58,7 @@ def build(words: int, codec: Any, width: int = 96, layers: int = 3) -> MusicgenF
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
     model.audio_encoder.requires_grad_(False)
+    model.text_encoder.load_state_dict(opened()[0].state_dict())
     return model
 
 
@@ -86,7 +68,7 @@ def codebook_start(model: Any) -> None:
     close together, and the first guess for the next token is the one before it."""
     decoder = model.decoder
     generator = torch.Generator().manual_seed(0)
-    for k, layer in enumerate(model.audio_encoder.quantizer.layers):
+    for k, layer in enumerate(model.audio_encoder.quantizer.layers[:BOOKS]):
         codes = layer.codebook.embed  # (256, 32)
         codes = (codes - codes.mean(0)) / codes.std()
         width = decoder.config.hidden_size
@@ -95,26 +77,28 @@ def codebook_start(model: Any) -> None:
         decoder.lm_heads[k].weight.copy_(0.08 * rows)
 
 
-def tokens(codec: Any) -> tuple[np.ndarray, list[dict], np.ndarray, list[dict]]:
-    """Codes (N, K, 200) int64 and records of the training and the held-out split: the clips whose log-mels the codec
-    learned on (music and effects), cached by the codec's weights."""
+def tokens(codec: Any) -> dict[str, Any]:
+    """codes (N, 6, 200), latents (N, 32, 200) before the quantiser, records, and the same of the held-out split under
+    "heldout_…": the music and effects whose log-mels the codec learned on, cached by the codec's weights."""
     stamp = str((CODEC / "model.safetensors").stat().st_mtime_ns)
     mels = features()[:2]
     rows = [load(name, split="train")[1][: len(m)] for name, m in zip(("music", "effects"), mels, strict=True)]
     held, held_rows = load("music", "effects", split="heldout")
     if not CODES.exists() or str(np.load(CODES)["stamp"]) != stamp:
+        stored: dict[str, Any] = {"stamp": stamp}
+        heard = np.stack([codec_features(w) for w in held[::3]])
         with torch.no_grad():
-            parts = [
-                codec.quantizer.encode(codec.encoder(torch.from_numpy(x).float())).transpose(0, 1).numpy()
-                for m in mels
-                for x in np.array_split(m, 20)
-            ]
-        wrapped = Codec(codec)
-        np.savez(
-            CODES, stamp=stamp, train=np.concatenate(parts), heldout=np.stack([wrapped.encode(w) for w in held[::3]])
-        )
-    codes = np.load(CODES)
-    return codes["train"].astype(np.int64), rows[0] + rows[1], codes["heldout"].astype(np.int64), held_rows[::3]
+            for prefix, part in (("", mels), ("heldout_", [heard])):
+                latents = [codec.encoder(torch.from_numpy(x).float()) for m in part for x in np.array_split(m, 40)]
+                codes = [codec.quantizer.encode(x).transpose(0, 1).numpy().astype(np.uint8) for x in latents]
+                stored |= {
+                    f"{prefix}codes": np.concatenate(codes),
+                    f"{prefix}latents": torch.cat(latents).half().numpy(),
+                }
+        np.savez(CODES, **stored)
+    file = np.load(CODES)
+    out = {k: file[k] for k in ("codes", "latents", "heldout_codes", "heldout_latents")}
+    return out | {"records": rows[0] + rows[1], "heldout_records": held_rows[::3]}
 
 
 def loss_of(
@@ -129,13 +113,17 @@ def loss_of(
     pad = model.decoder.config.pad_token_id
     states = model.enc_to_dec_proj(model.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state)
     states = states * (~drop)[:, None, None]  # (B, W, D); no caption is all zeros, as in generation
-    out = model.decoder(
-        grids[:, :, :-1].reshape(b * k, -1), encoder_hidden_states=states, encoder_attention_mask=mask, use_cache=False
-    )
+    with autocast():
+        out = model.decoder(
+            grids[:, :, :-1].reshape(b * k, -1),
+            encoder_hidden_states=states,
+            encoder_attention_mask=mask,
+            use_cache=False,
+        )
     target = grids[:, :, 1:].reshape(b * k, length - 1)
     padded: Any = target == pad
     each = F.cross_entropy(
-        out.logits.transpose(1, 2), target.masked_fill(padded, -100), ignore_index=-100, reduction="none"
+        out.logits.float().transpose(1, 2), target.masked_fill(padded, -100), ignore_index=-100, reduction="none"
     )
     return each.view(b, k, -1).sum((0, 2)) / (~padded).view(b, k, -1).sum((0, 2))
 
@@ -148,8 +136,7 @@ def batch_of(
     rng: np.random.Generator,
 ):
     """(grids (B, K, L), ids (B, W), mask (B, W)) with one caption a clip drawn by `rng`."""
-    size = int(codes.max()) + 1
-    grids = np.stack([delay_codes(codes[i], 256 if size <= 256 else size) for i in pick])
+    grids = np.stack([delay_codes(codes[i, :BOOKS].astype(np.int64), SIZE) for i in pick])
     texts = [str(rng.choice(records[i]["captions"])).lower() for i in pick]
     words = tokenizer(texts, padding=True, return_tensors="pt")
     return torch.from_numpy(grids), words.input_ids, words.attention_mask
@@ -181,26 +168,24 @@ def save(run: Run, tokenizer: PreTrainedTokenizerFast, codes: np.ndarray, record
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.2)
+    parser.add_argument("--minutes", type=float, default=19)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=12)
     options = parser.parse_args()
 
     torch.manual_seed(0)
     codec = EncodecModel.from_pretrained(CODEC, dtype=torch.float32)
-    codes, records, held_codes, held_records = tokens(codec)
-    tokenizer = tokenizer_for([c for r in records + held_records for c in r["captions"]])
-    model: Any = build(len(tokenizer), codec)
-    if (FOLDER / "model.safetensors").exists() and not Path("runs/music-lm/last.pt").exists():
-        model = MusicgenForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32)  # warm start
-        model.audio_encoder.requires_grad_(False)
-    else:
-        codebook_start(model)
+    data = tokens(codec)
+    codes, records = data["codes"], data["records"]
+    held = data["heldout_codes"], data["heldout_records"]
+    tokenizer = opened()[1]
+    model: Any = build(codec)
+    codebook_start(model)
     run = Run(
         "music-lm",
         model,
         options.minutes,
-        lr=3e-3,
+        lr=2e-3,
         batch=options.batch,
         ema=0.995,
         betas=(0.9, 0.98),
@@ -211,11 +196,11 @@ def main() -> None:
     for _ in run:
         pick = rng.integers(len(codes), size=options.batch)
         grids, ids, mask = batch_of(codes, records, pick, tokenizer, rng)
-        each = loss_of(model, grids, ids, mask, torch.rand(options.batch, generator=generator) < 0.15)
-        run.update(each.mean(), **{f"book{i + 1}": v for i, v in enumerate(each.tolist())})
-        if run.due("publish", 0.7):
-            save(run, tokenizer, held_codes, held_records)
-    save(run, tokenizer, held_codes, held_records)
+        each = loss_of(model, grids, ids, mask, torch.rand(options.batch, generator=generator) < 0.12)
+        run.update((each * WEIGHTS).sum(), **{f"book{i + 1}": v for i, v in enumerate(each.tolist())})
+        if run.due("publish", 3.0):
+            save(run, tokenizer, *held)
+    save(run, tokenizer, *held)
     run.sheet(sheet(run.ema, tokenizer), columns=4)
 
 

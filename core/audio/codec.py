@@ -90,9 +90,9 @@ class CodecRequest(Request):
     model: str = "codec"
     clip: str = text("music-1", 60, help="A held-out clip that ships with the app.")
     upload: bytes = b""
-    n_codebooks: int = integer(4, 1, 4, help="How many of the residual codebooks reach the decoder.")
+    n_codebooks: int = integer(6, 1, 6, help="How many of the residual codebooks reach the decoder.")
     edit: str = choice("none", EDITS, help="What to do to the tokens before decoding.")
-    codebook: int = integer(0, 0, 4, help="The codebook that is edited; 0 means all of them.")
+    codebook: int = integer(0, 0, 6, help="The codebook that is edited; 0 means all of them.")
     start: int = integer(50, 0, 1499, help="First edited frame; one frame is 20 ms.")
     length: int = integer(50, 1, 1500, help="How many frames are edited.")
     amount: int = integer(25, -500, 500, help="Shift by so many frames, or repeat a piece of so many frames.")

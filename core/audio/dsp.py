@@ -107,27 +107,40 @@ def vocode(features: np.ndarray, iterations: int = 24, seed: int = 0) -> np.ndar
     t = features.shape[1]
     mel = 10 ** (np.asarray(features, np.float32) * 1.5 - 1.0)  # (80, T)
     mel = np.where(features <= -1.32, 0, mel)  # the floor is silence
-    filters = mel_matrix(CODEC_MELS, CODEC_FFT)
-    magnitude = np.maximum(_unmel() @ mel, 1e-6)  # (513, T)
-    for _ in range(8):  # non-negative least squares by multiplicative steps
+    magnitude = unmel(mel, mel_matrix(CODEC_MELS, CODEC_FFT), _unmel())  # (513, T)
+    return griffin_lim(np.concatenate([magnitude, magnitude[:, -1:]], 1), CODEC_HOP, iterations, seed)[: t * CODEC_HOP]
+
+
+def unmel(mel: np.ndarray, filters: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Mel magnitudes (M, T) -> linear magnitudes (F, T) by non-negative least squares, multiplicative steps.
+    filters: (M, F); inverse: (F, M), where to start."""
+    magnitude = np.maximum(inverse @ mel, 1e-6)
+    for _ in range(8):
         magnitude *= (filters.T @ mel) / np.maximum(filters.T @ (filters @ magnitude), 1e-8)
-    magnitude = np.concatenate([magnitude, magnitude[:, -1:]], 1).T  # (T + 1, 513): centred frames
-    window = np.hanning(CODEC_FFT + 1)[:-1].astype(np.float32)
-    total = (t + 1 - 1) * CODEC_HOP + CODEC_FFT
+    return magnitude
+
+
+def griffin_lim(magnitude: np.ndarray, hop: int, iterations: int = 24, seed: int = 0) -> np.ndarray:
+    """(n_fft // 2 + 1, frames) magnitudes of centred Hann windows -> ((frames - 1) * hop,) float32, from seeded phases.
+    Fast Griffin-Lim: Perraudin, Balazs and Sondergaard 2013. The peak may pass 1."""
+    magnitude, size = magnitude.T, 2 * (magnitude.shape[0] - 1)  # (frames, bins)
+    frames = len(magnitude)
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    total = (frames - 1) * hop + size
     weight = np.zeros(total, np.float32)
-    for i in range(t + 1):
-        weight[i * CODEC_HOP : i * CODEC_HOP + CODEC_FFT] += window**2
+    for i in range(frames):
+        weight[i * hop : i * hop + size] += window**2
     weight = np.maximum(weight, 1e-3)
 
     def synthesis(spectrum: np.ndarray) -> np.ndarray:
-        frames = np.fft.irfft(spectrum, CODEC_FFT).astype(np.float32) * window
+        parts = np.fft.irfft(spectrum, size).astype(np.float32) * window
         out = np.zeros(total, np.float32)
-        for i in range(t + 1):
-            out[i * CODEC_HOP : i * CODEC_HOP + CODEC_FFT] += frames[i]
+        for i in range(frames):
+            out[i * hop : i * hop + size] += parts[i]
         return out / weight
 
     def analysis(wave: np.ndarray) -> np.ndarray:
-        return np.fft.rfft(np.lib.stride_tricks.sliding_window_view(wave, CODEC_FFT)[::CODEC_HOP] * window)
+        return np.fft.rfft(np.lib.stride_tricks.sliding_window_view(wave, size)[::hop] * window)
 
     phase = np.exp(2j * np.pi * np.random.default_rng(seed).random(magnitude.shape)).astype(np.complex64)
     last = np.zeros_like(phase)
@@ -136,4 +149,4 @@ def vocode(features: np.ndarray, iterations: int = 24, seed: int = 0) -> np.ndar
         fast = consistent + 0.9 * (consistent - last)
         last = consistent
         phase = fast / np.maximum(np.abs(fast), 1e-8)
-    return synthesis(magnitude * phase)[CODEC_FFT // 2 : CODEC_FFT // 2 + t * CODEC_HOP]  # may pass 1
+    return synthesis(magnitude * phase)[size // 2 : size // 2 + (frames - 1) * hop]

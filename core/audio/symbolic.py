@@ -1,0 +1,177 @@
+"""The symbolic music transformer: caption (and a melody, if given) -> score tokens, as music21 or a DAW would read them.
+
+A stock LlamaForCausalLM over caption words and score tokens (core.audio.score). A grammar masks what cannot follow, so
+every piece is a score. Sound is made by a small synthesiser of ours, not by the network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.audio import score
+from core.errors import BadRequest, Unavailable
+from core.request import Request, integer, number, seed_field, text
+from core.result import AudioResult, Result, Step
+
+if TYPE_CHECKING:
+    from core.catalog import Card
+    from core.pipeline import Control
+
+WINDOW = 440  # tokens: when so many are open, the older half of the beats is forgotten
+EXAMPLES = (
+    "a fast happy rock piece in C major with guitar lead with drums at 150 bpm",
+    "sad ambient music played on piano , slow tempo , without drums",
+    "a medium happy waltz piece in G major with violin lead without drums at 104 bpm",
+    "trumpet and drums , fast jazz , minor key",
+)
+STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+class Composer:
+    """The network and its vocabulary."""
+
+    def __init__(self, model: Any, vocabulary: list[str]):
+        self.model, self.vocabulary = model, vocabulary
+        self.number = {t: i for i, t in enumerate(vocabulary)}
+
+    def prefix(self, prompt: str) -> tuple[list[int], list[str]]:
+        """Caption -> (<start> words <score>, the words that the network never read)."""
+        words = re.findall(r"[^\W_]+|,", prompt.lower())
+        unknown = [w for w in words if w not in self.number]
+        ids = [self.number.get(w, self.number["<unk>"]) for w in words]
+        return [self.number["<start>"], *ids, self.number["<score>"]], unknown
+
+
+def load(card: Card, device: str) -> Composer:
+    """From assets/models/symbolic-music: the network and vocabulary.json. Raises Unavailable."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    try:
+        words = json.loads((card.folder / "vocabulary.json").read_text())
+        model = LlamaForCausalLM.from_pretrained(card.folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{card.title} cannot be read ({str(error).splitlines()[0][:100]}).") from error
+    return Composer(model.eval(), words)
+
+
+def melody_keys(written: str) -> list[int]:
+    """ "C5 D5 E5" or "60 62 64" -> MIDI keys of the lead. Raises BadRequest."""
+    keys = []
+    for word in written.replace(",", " ").split():
+        note = re.fullmatch(r"([A-Ga-g])([#b]?)(\d)", word)
+        if note:
+            key = STEPS[note[1].upper()] + {"#": 1, "b": -1, "": 0}[note[2]] + 12 * (int(note[3]) + 1)
+        elif word.isdigit() and len(word) <= 3:
+            key = int(word)
+        else:
+            raise BadRequest(f"“{word[:12]}” is no note; write notes like C5 F#4 Bb5, or MIDI numbers like 60 62.")
+        if not 48 <= key <= 96:
+            raise BadRequest(f"The note {word[:12]} is outside C3 to C7; move the melody by octaves.")
+        keys.append(key)
+    return keys
+
+
+@dataclass(frozen=True)
+class ScoreRequest(Request):
+    """A piece of music as a score, from a caption."""
+
+    PIPELINE = "core.audio.symbolic"
+
+    model: str = "symbolic-music"
+    prompt: str = text(EXAMPLES[0], 300, help="Genre, mood, key, lead instrument, drums, tempo.")
+    seconds: float = number(16.0, 2.0, 60.0, help="Length; it was taught pieces in windows of 8 bars.", step=1.0)
+    melody: str = text("", 400, help="Notes that the lead must play in turn, such as C5 D5 E5 G5; empty: its own.")
+    seed: int = seed_field()
+    temperature: float = number(0.9, 0.1, 2.0, help="Below 1 takes likelier notes, above 1 stranger ones.")
+    top_k: int = integer(24, 0, 400, help="Only the k likeliest tokens may be drawn; 0 allows all.")
+
+    def work(self) -> float:
+        """Seconds of music, for the estimate of time."""
+        return self.seconds
+
+    def check(self) -> None:
+        if not self.prompt.strip():
+            raise BadRequest("The prompt is empty; describe some music, such as “slow sad piano”.")
+        melody_keys(self.melody)
+
+
+def draw(logits: np.ndarray, allowed: np.ndarray, request: ScoreRequest, rng: np.random.Generator) -> int:
+    """One token: (V,) logits, (V,) bool -> its number."""
+    scaled = np.where(allowed, logits.astype(np.float64) / request.temperature, -np.inf)
+    if 0 < request.top_k < allowed.sum():
+        scaled = np.where(scaled < np.partition(scaled, -request.top_k)[-request.top_k], -np.inf, scaled)
+    p = np.exp(scaled - scaled.max())
+    return int(min(np.searchsorted(np.cumsum(p / p.sum()), rng.random()), len(p) - 1))
+
+
+def generate(request: ScoreRequest, control: Control, composer: Composer) -> Iterator[Step | Result]:
+    """Yields a step a beat, then an AudioResult. extras: tokens, notes, facts (tempo, lead, genre, beats), midi (bytes),
+    unknown_words, tokens_a_second."""
+    import torch
+    from transformers.cache_utils import DynamicCache
+
+    prefix, unknown = composer.prefix(request.prompt)
+    melody = melody_keys(request.melody)
+    grammar, rng = score.Grammar(composer.vocabulary), np.random.default_rng(request.seed)
+    tokens: list[str] = []
+    ids, fresh = list(prefix), list(prefix)  # what the network has open; what it has not read yet
+    head, beats, total, calls = list(prefix), 0, 1, 0
+    cache = DynamicCache(config=composer.model.config)
+    with torch.inference_mode():
+        while True:
+            # 1. Probabilities, masked by the grammar
+            out = composer.model(torch.tensor([fresh]), past_key_values=cache, use_cache=True)
+            calls += 1
+            token = draw(out.logits[0, -1].float().numpy(), grammar.mask(), request, rng)
+            # 2. A given melody takes the place of the lead's keys
+            if melody and composer.vocabulary[token].startswith("lead:"):
+                token = composer.number[f"lead:{melody[sum(t.startswith('lead:') for t in tokens) % len(melody)]}"]
+            word = composer.vocabulary[token]
+            if word == "beat":
+                total = max(1, int(np.ceil(request.seconds * score.to_notes(tokens)[1]["tempo"] / 60)))
+                if beats == total or control.stopped:
+                    break
+                beats += 1
+                yield Step("compose", beats, total)
+            grammar.push(word)
+            tokens.append(word)
+            ids.append(token)
+            fresh = [token]
+            if len(tokens) == 3:
+                head = list(ids)
+            # 3. The context slides: caption and header stay, the older half of the beats goes
+            if len(ids) > len(head) + WINDOW and word == "beat":
+                starts = [i for i, t in enumerate(ids) if i >= len(head) and composer.vocabulary[t] == "beat"]
+                keep = next(
+                    i
+                    for i in starts[len(starts) // 2 :]
+                    if (len(starts) - starts.index(i) - 1) % 12 == 0 or i == starts[-1]
+                )
+                ids = head + ids[keep:]
+                fresh, cache = list(ids), DynamicCache(config=composer.model.config)
+    notes, facts = score.to_notes(tokens)
+    seconds = min(request.seconds, max(beats, 1) * 60 / facts["tempo"]) if beats < total else request.seconds
+    wave = score.render(notes, facts, seconds)
+    yield AudioResult(
+        request,
+        steps_run=beats,
+        model_calls=calls,
+        complete=beats >= total,
+        waveform=wave[:, None],
+        sample_rate=score.RATE,
+        seeds=[request.seed],
+        extras={
+            "tokens": tokens,
+            "notes": [n for n in notes if n[0] < seconds],
+            "facts": facts,
+            "midi": score.to_midi(notes, facts),
+            "unknown_words": unknown,
+        },
+    )
