@@ -38,6 +38,7 @@ if result is not None:
             "Walk": lambda: diffusion_bend.walk(result),
             "Models": lambda: diffusion_compare.models(result, [card.id for card in models(words=True)]),
             "Pixel or latent": lambda: diffusion_compare.pixel(result),
+            "Nearest": lambda: diffusion_compare.nearest(result),
             "Full size": lambda: diffusion_full.draw(result.request),
             "Break it": diffusion_learn.steps_break,
             "Learn": diffusion_learn.steps_learn,

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from core import catalog
 from core.diffusion.request import DiffusionRequest
+from core.errors import LabError
 from ui import style
 from ui.diffusion_grid import run_one, wrapped
 from ui.diffusion_rail import default, samplers
 from ui.diffusion_rail import models as cards
 from ui.diffusion_scores import row
+from ui.result import enlarge
 
 REFERENCE_STEPS = 200
 PIXEL = "pixel-ddpm"
@@ -185,3 +188,40 @@ def _pixel_run(seed: int) -> None:
         ],
         notes(record), key="pixel_scrubber", identity=result.request.digest(), least=130,
     )  # fmt: skip
+
+
+def nearest(result: Any) -> None:
+    """Is it a copy? The picture beside the training portraits that are most like it."""
+    try:
+        strip, distances, usual = _nearest(result.request.digest(), result.images[:1])
+    except LabError as error:
+        st.info(str(error))
+        return
+    names = ["this picture", *[f"distance {d:.1f}" for d in distances]]
+    for column, picture, name in zip(st.columns(len(strip)), strip, names, strict=True):
+        column.image(enlarge(picture), caption=name, alt=name)
+    quality = catalog.card(result.request.model).quality
+    share = quality.get("near_copies")
+    st.caption(
+        f"The {len(distances)} nearest of 2,000 training portraits, by features of a network that knows photographs. "
+        f"A real portrait that nobody trained on lies {usual:.1f} from its nearest one (median); a copy would lie near 0. "
+        + (
+            f"All training portraits were searched for the card: {100 * share:.1f} % of {quality.get('prompts', 'its')} "
+            f"generated pictures are nearly equal to one, {100 * quality.get('near_copies_real', 0):.1f} % of real held-out ones."
+            if isinstance(share, (int, float))
+            else ""
+        )
+    )
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _nearest(digest: str, _images: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(picture and its 5 neighbours (6, 64, 64, 3), their distances (5,), the median distance of real ones)."""
+    from core.metrics.portraits import SIDE, Reference
+    from core.runtime.models import lease
+
+    picture = np.asarray(Image.fromarray(_images[0]).resize((SIDE, SIDE), Image.Resampling.NEAREST))[None]
+    with lease("efficientnet-lite0") as (network,):
+        judge = Reference.load()
+        rows, distances = judge.neighbours(picture, network, 5)
+    return np.concatenate([picture, judge.pictures[rows[0]]]), distances[0], judge.real["neighbour"]

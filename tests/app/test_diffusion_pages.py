@@ -20,7 +20,19 @@ def test_a_run_is_recorded_and_the_lenses_open():
     assert errors(at) == []
     result = last(at, lambda r: getattr(r, "record", False))[0]
     assert result.steps_run == 2 and result.request.seed == 5
-    for lens in ("Words", "Forward", "Branch", "Poke", "Paint", "Walk", "Schedulers", "Pixel or latent", "Break it", "Learn"):
+    for lens in (
+        "Words",
+        "Forward",
+        "Branch",
+        "Poke",
+        "Paint",
+        "Walk",
+        "Schedulers",
+        "Pixel or latent",
+        "Nearest",
+        "Break it",
+        "Learn",
+    ):
         at.session_state["lens"] = lens
         settle(at.run())
         settle(at)
