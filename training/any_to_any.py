@@ -258,7 +258,7 @@ def main() -> None:
     stream = batches(lambda: dialogue(seen, pairs, rng), words, options.batch, rng)
     for _ in run:
         parts = model.losses(*next(stream))
-        loss = parts["text"] + 0.5 * parts["picture"] + 0.3 * (parts["seen"] + parts["wanted"])
+        loss = parts["text"] + 0.4 * parts["picture"] + 0.5 * parts["seen"] + 0.3 * parts["wanted"]
         run.update(loss, **{name: float(part.detach()) for name, part in parts.items()})
         if run.due("sheet", 4.0):
             save(run, tokenizer, words)

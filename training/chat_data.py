@@ -507,9 +507,10 @@ def see(picture: Picture, rng: np.random.Generator, turns: int = 5, other: dict[
     talk: list[Turn] = []
     drawn = rng.random() < 0.25
     if drawn:
-        missed = other is not None and rng.random() < 0.5
-        words = description(other, None, int(rng.integers(4))) if missed else pick(ANYONE, rng)
-        talk += [("user", [pick(DRAW, rng).format(words)]), ("bot", [(picture, 0.0 if missed else 0.15)])]
+        words, weight = pick(ANYONE, rng), 0.15
+        if other is not None and rng.random() < 0.5:
+            words, weight = description(other, None, int(rng.integers(4))), 0.0
+        talk += [("user", [pick(DRAW, rng).format(words)]), ("bot", [(picture, weight)])]
     for i, kind in enumerate(kinds):
         if rng.random() < 0.1:
             words, answer = apart(rng, True)
