@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from core import catalog
 from core.chat.chat import ChatRequest
+from core.chat.full_size import FullSizeChatRequest
+from core.diffusion.full_size import needed_mb
 from core.errors import LabError
 from core.runtime.jobs import queue
 from ui import chat_full, chat_remote
@@ -108,13 +112,22 @@ def _answers() -> None:
                     st.text(extras["fault"])
                 st.caption(
                     f"first token {extras['first_token']:.2f} s · {extras['tokens_per_second']:.0f} tokens/s · "
-                    f"{job.result.seconds:.1f} s"
+                    f"{job.result.seconds:.1f} s · {_memory(job.request)}"
                 )
                 st.button("Best", key=f"_vote{place}", on_click=_vote, args=(name,), disabled=bool(round_["voted"]))
         if running and not any(job.active for _, job in entries):
             st.rerun()
 
     live()
+
+
+def _memory(request: Any) -> str:
+    """What the model that answered takes of this machine's memory."""
+    if isinstance(request, ChatRequest):
+        return f"{sum(catalog.card(name).memory_mb for name in request.models()):.0f} MB"
+    if isinstance(request, FullSizeChatRequest):
+        return f"{needed_mb(Path(request.folder).expanduser()):,.0f} MB"
+    return "memory of another machine"
 
 
 def _vote(name: str) -> None:

@@ -7,8 +7,10 @@ import time
 from core.chat.history import History, Turn
 from core.chat.vocabulary import PICTURE
 from tests.app.helpers import errors, open_page, settle
+from tests.unit.test_chat_remote import Fake, server
 
 PAGE = "9_Chat.py"
+__all__ = ["server"]  # the fixture of a small endpoint
 
 
 def talk(at) -> History:
@@ -91,6 +93,20 @@ def test_the_other_lenses_open():
     assert at.metric[0].label == "Tests passed"
 
 
+def test_rivals_answer_side_by_side_and_a_vote_counts():
+    at = open_page(PAGE, lens="Side by side")
+    at.button(key="_rivals_ask").click().run()
+    for _ in range(400):
+        if not any(job.active for _, job in at.session_state["_rival_jobs"]["entries"]):
+            break
+        time.sleep(0.05)
+    at.run()
+    assert errors(at) == []
+    assert sum("tokens/s" in c.value and c.value.endswith(" MB") for c in at.caption) == 3
+    at.button(key="_vote1").click().run()
+    assert at.session_state["_tally"] == {"temperature 0.8": 1}
+
+
 def test_a_remote_endpoint_that_is_not_there_is_one_sentence(monkeypatch):
     from core.chat import remote
 
@@ -108,6 +124,25 @@ def test_a_remote_endpoint_that_is_not_there_is_one_sentence(monkeypatch):
     at.run()
     assert any("cannot be reached" in e for e in errors(at))
     assert at.session_state["_chat_pending"] is None
+
+
+def test_what_a_remote_model_asks_for_is_shown(server):
+    at = open_page(PAGE, model="remote")
+    at.text_input(key="_remote_url").set_value(server).run()
+    at.text_input(key="_remote_name").set_value("m").run()
+    at.toggle(key="_remote_tools").set_value(True).run()
+    Fake.plan = ['call draw {"prompt": "a person with red hair"}', 'call play {"prompt": "a siren"}', "good"]
+    at.button(key="_ask1").click().run()
+    for _ in range(600):
+        if (job := at.session_state["_chat_pending"]) is None or not job.job.active:
+            break
+        time.sleep(0.05)
+    at.run()
+    assert errors(at) == []
+    turn = talk(at).turns[1]
+    assert turn.text == "One two" and turn.picture[:4] == b"\x89PNG" and [kind for kind, _ in turn.media] == ["audio"]
+    assert "draw by latent-diffusion" in turn.note and at.get("audio")
+    assert History.from_json(talk(at).to_json()).turns[1].media == turn.media
 
 
 def test_a_full_size_checkpoint_answers_and_shows_its_tokens(tmp_path, monkeypatch):
