@@ -30,7 +30,7 @@ from core.chat.image_tokenizer import LEVELS, ImageTokenizer, Quantizer
 from core.chat.vocabulary import PICTURE, Vocabulary
 from training import chat_data, portraits
 from training.chat_data import Picture, Turn
-from training.code_model import MuonAndAdam, decoder, pad, warm_start
+from training.code_model import MuonAndAdam, decoder, pad, product, warm_start
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
@@ -77,7 +77,7 @@ class AnyToAny(nn.Module):
             ("text", ~drawn, 0, self.words.first_code),
             ("picture", drawn, self.words.first_code, self.words.size),
         ):
-            logits = hidden[wanted][chosen] @ table[low:high].T
+            logits = product(hidden[wanted][chosen], table[low:high])
             each = cross_entropy(logits, targets[chosen] - low, reduction="none") + 1e-4 * logits.logsumexp(-1) ** 2
             parts[name] = (each * share[chosen]).sum() / share[chosen].sum().clamp(min=1e-6)
         return parts | self._read(out.hidden_states[MIDDLE], marks)

@@ -9,7 +9,7 @@ import torch
 from core.chat.vocabulary import END, PICTURE, PICTURE_END
 from training import any_to_any, chat_data, portraits
 from training.chat_data import Picture
-from training.code_model import MuonAndAdam
+from training.code_model import MuonAndAdam, product
 from training.measure_chat import facts, text_of
 
 SMALL = {"width": 32, "layers": 4, "heads": 2}
@@ -123,3 +123,17 @@ def test_training_learns_a_few_dialogues_by_heart(words, seen, pairs):
         ours = model.decoder.model(inputs_embeds=model.table()[ids]).last_hidden_state
         merged = model.merged().model(input_ids=ids).last_hidden_state
     assert torch.allclose(ours, merged, atol=1e-5)
+
+
+def test_products_in_bf16_have_the_gradients_of_products(monkeypatch):
+    noise = torch.Generator().manual_seed(0)
+    x, w = torch.randn(2, 5, 16, generator=noise), torch.randn(8, 16, generator=noise)
+    results = []
+    for quick in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda quick=quick: quick)
+        a, b = x.clone().requires_grad_(), w.clone().requires_grad_()
+        y = product(a, b)
+        (y * torch.arange(8)).sum().backward()
+        results.append((y.detach(), a.grad, b.grad))
+    for exact, close in zip(*results, strict=True):
+        assert close.dtype == torch.float32 and (exact - close).abs().max() < 0.03 * exact.abs().max()
