@@ -204,7 +204,7 @@ def nearest(result: Any) -> None:
     share = quality.get("near_copies")
     st.caption(
         f"The {len(distances)} nearest of 2,000 training portraits, by features of a network that knows photographs. "
-        f"A real portrait that nobody trained on lies {usual:.1f} from its nearest one (median); a copy would lie near 0. "
+        f"A real portrait that nobody trained on lies {usual:.1f} from its nearest one (median); a copy would lie well below that. "
         + (
             f"All training portraits were searched for the card: {100 * share:.1f} % of {quality.get('prompts', 'its')} "
             f"generated pictures are nearly equal to one, {100 * quality.get('near_copies_real', 0):.1f} % of real held-out ones."
