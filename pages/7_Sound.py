@@ -6,51 +6,72 @@ import streamlit as st
 
 from core import catalog
 from core.audio import music_lm
-from ui import learn, page, stage
+from ui import learn, page, sound_denoise, sound_full, sound_score, stage
 from ui import result as views
 from ui import sound_parts as parts
 from ui import sound_views as show
 
+SCORES, DENOISER = parts.present("symbolic-music"), parts.present("sound-diffusion")
+STORM = {"work": "Generate", "model": "sound-diffusion", "prompt": "thunder during a rainstorm", "lens": "Inside"}
 TOUR = (
     page.Scene("A caption becomes tokens, tokens become sound.", {"work": "Generate", "prompt": music_lm.EXAMPLES[0]}),
-    page.Scene("The same network makes effects.", {"work": "Generate", "prompt": "thunder during a rainstorm"}),
-    page.Scene("One codebook of four: the gist of a sound in 0.4 kbit/s.", {"work": "Codec", "n_codebooks": 1}),
-    page.Scene("Tokens can be edited like text.", {"work": "Codec", "n_codebooks": 4, "edit": "reverse"}),
+    *([page.Scene("The other school: noise becomes sound.", STORM)] if DENOISER else ()),
+    *([page.Scene("Notes instead of sound: long, clean pieces.", {"work": "Score"})] if SCORES else ()),
+    page.Scene("One codebook of six: the gist of a sound in 0.4 kbit/s.", {"work": "Codec", "n_codebooks": 1}),
+    page.Scene("Tokens can be edited like text.", {"work": "Codec", "n_codebooks": 6, "edit": "reverse"}),
     page.Scene("A voice in 8 MB.", {"work": "Speech"}),
 )
+WORKBENCHES = ("Generate", *(["Score"] if SCORES else ()), "Codec", "Speech", "Full size")
 
 page.open_page(
     "Sound",
-    "A neural codec turns sound into tokens, and a language model writes such tokens from a caption. "
-    "Both were trained by us on one CPU core, so they are weak and honest about it; the voice is borrowed.",
+    "A neural codec turns sound into tokens; a language model writes such tokens from a caption, a diffusion model "
+    "draws them out of noise, a third network writes scores. All were trained by us in minutes on one CPU core, so they "
+    "are weak and honest about it; the voice is borrowed.",
     TOUR,
 )
 work = st.segmented_control(
-    "Workbench", ("Generate", "Codec", "Speech"), default="Generate", required=True, key="work", bind="query-params"
+    "Workbench", WORKBENCHES, default="Generate", required=True, key="work", bind="query-params"
 )
 st.session_state.setdefault("_known_keys", set()).add("work")
 left, rail = st.columns([2, 1], gap="large")
 result = None
+RAILS = {
+    "Codec": parts.codec_rail,
+    "Speech": parts.speech_rail,
+    "Score": lambda: sound_score.rail(parts.example),
+    "Full size": sound_full.rail,
+}
 
 with rail.container(key="rail"):
-    request = {"Codec": parts.codec_rail, "Speech": parts.speech_rail}.get(work, parts.generate_rail)()
-    stage.estimate(request)
+    request = RAILS.get(work, parts.generate_rail)()
+    if work != "Full size":
+        stage.estimate(request)
 with left, page.guard():
     if work == "Codec":
         result = stage.stage(request, parts.codec_view, key="codec")
     elif work == "Speech":
         result = stage.stage(request, show.result, key="speech", preview=show.running)
+    elif work == "Score":
+        result = stage.stage(request, sound_score.view, key="score")
+    elif work == "Full size":
+        result = sound_full.draw(request)
     else:
-        parts.recorded_first("sound")
+        if isinstance(request, music_lm.GenerateRequest):
+            parts.recorded_first("sound")
         result = stage.stage(request, show.result, key="sound", preview=show.running)
-        if result is not None and not result.extras.get("recorded"):
+        if result is not None and "grid" in result.extras:
             parts.continue_button(result)
 
 
 def inside() -> None:
     """The machinery of the result on the stage."""
-    draw = {"Codec": parts.codec_inside, "Speech": parts.speech_inside}.get(work, parts.inside_generate)
-    if result is None:
+    draw = {"Codec": parts.codec_inside, "Speech": parts.speech_inside, "Score": sound_score.inside}.get(
+        work, parts.inside_generate
+    )
+    if work == "Full size":
+        st.caption("Tokens and steps are recorded for our own models only; choose another workbench to look inside.")
+    elif result is None:
         st.caption("Run it first: this view shows the result on the stage.")
     else:
         draw(result)
@@ -64,13 +85,17 @@ def compare() -> None:
         parts.speech_compare(request)
     elif work == "Generate" and request is not None:
         parts.compare_generate(request)
+    elif work == "Score" and request is not None:
+        sound_score.compare(request)
     else:
-        st.caption("Run it first: this view compares settings on the same input.")
+        st.caption("Nothing to compare here: choose another workbench.")
 
 
 def break_it() -> None:
     """Failures and cures."""
-    learn.failures({"Codec": parts.CODEC_FAILURES, "Speech": parts.SPEECH_FAILURES}.get(work, parts.FAILURES))
+    denoising = request is not None and request.model == "sound-diffusion"
+    known = {"Codec": parts.CODEC_FAILURES, "Speech": parts.SPEECH_FAILURES, "Score": sound_score.FAILURES}
+    learn.failures(known.get(work, sound_denoise.FAILURES if denoising else parts.FAILURES))
 
 
 def measure() -> None:
@@ -97,7 +122,13 @@ def lesson() -> None:
         "[MusicGen](https://arxiv.org/abs/2306.05284) · [EnCodec](https://arxiv.org/abs/2210.13438) · "
         "[SoundStream](https://arxiv.org/abs/2107.03312)"
     )
-    learn.predict(parts.QUESTIONS)
+    st.latex(r"x_t = (1 - t)\,x + t\,n, \qquad v_\theta(x_t, t, c) \approx n - x, \qquad x_{t - h} = x_t - h\,v_\theta")
+    st.markdown(
+        r"The other school: $x$ the codec's latents, $n$ noise, $t$ from 1 to 0 in a few steps of size $h$. "
+        "[Stable Audio Open](https://arxiv.org/abs/2407.14358) · [Rectified flow](https://arxiv.org/abs/2209.03003) · "
+        "[AudioLDM](https://arxiv.org/abs/2301.12503)"
+    )
+    learn.predict((*parts.QUESTIONS, *sound_denoise.QUESTIONS, *sound_score.QUESTIONS))
 
 
 page.lenses({"Inside": inside, "Compare": compare, "Measure": measure, "Break it": break_it, "Learn": lesson})

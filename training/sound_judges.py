@@ -65,7 +65,7 @@ def targets(record: dict, names: dict[str, list[str]]) -> list[int]:
 
 
 def examples() -> dict[str, np.ndarray]:
-    """mel (N, 1, 64, 250) float16, chroma (N, 3, 12), rhythm (N, 4, 160), y (N, 6); computed once."""
+    """mel (N, 1, 64, 250) float16, chroma (N, 6, 12), rhythm (N, 4, 160), y (N, 6); computed once."""
     if not STORE.exists():
         from training import music_data
 
@@ -152,7 +152,7 @@ def main() -> None:
     train, check = order[:-240], order[-240:]
     for _ in run:
         losses = loss_of(model, data, rng.choice(train, batch), rng)
-        run.update(sum(losses.values()), **{k: float(v) for k, v in losses.items()})
+        run.update(sum(losses.values()), **{k: v.item() for k, v in losses.items()})
     with torch.no_grad():
         held = loss_of(run.ema, data, check, np.random.default_rng(0))
     print("held out of training:", {k: round(float(v), 3) for k, v in held.items()})

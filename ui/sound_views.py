@@ -117,7 +117,8 @@ def result(r: AudioResult) -> None:
         facts.append(f"real-time factor {r.seconds / seconds:.2f}")
     if "kilobits" in extras:
         facts.append(f"{extras['kilobits']:.1f} kbit/s of tokens")
-    views.badge("recorded" if extras.get("recorded") else "borrowed" if r.request.model == "hibari" else "now")
+    borrowed = r.request.model == "hibari" or not r.request.models()
+    views.badge("recorded" if extras.get("recorded") else "borrowed" if borrowed else "now")
     st.caption(" · ".join(facts))
     if extras.get("heard_seconds"):
         at, to = extras["heard_seconds"], extras["prompt_frames"] / extras["frame_rate"]
@@ -129,13 +130,16 @@ def result(r: AudioResult) -> None:
 
 def running(job: Job) -> None:
     """While it runs: the tokens so far, and the finished part already plays."""
-    data = job.steps[-1].data if job.steps else {}
+    data = (job.steps[-1].data if job.steps else None) or {}
     if "grid" in data:
         grid, size = data["grid"], data["size"]
         tokens = ramp(np.where(grid >= size, 0, 0.1 + 0.9 * grid / size)).repeat(24, 0)  # (24 K, columns, 3)
         full = np.zeros((len(tokens), max(tokens.shape[1], job.step.total + len(grid)), 3), np.uint8)
         full[:, : tokens.shape[1]] = tokens
         st.image(full, width="stretch", alt="tokens so far, one row a codebook")
+    if "mel" in data:
+        mel = ramp((data["mel"][::-1].astype(np.float32) + 1.3) / 2.6).repeat(3, 0).repeat(2, 1)
+        st.image(mel, width="stretch", alt="the spectrogram that the network foresees at this step")
     if data.get("sound") is not None:
         st.audio(data["sound"], sample_rate=data["rate"])
 

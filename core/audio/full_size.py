@@ -5,12 +5,11 @@ Size is known and judged before anything is loaded. Safetensors only, no remote 
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import BadRequest, DoesNotFit, Unavailable
+from core.errors import BadRequest, DoesNotFit
 
 if TYPE_CHECKING:
     from core.audio.music_lm import MusicLM
@@ -21,45 +20,17 @@ _held: dict[str, Any] = {}  # source -> MusicLM, at most one
 
 def describe(source: str) -> tuple[float, float]:
     """(MB on disk, MB of memory as float32). Raises BadRequest for another architecture, Unavailable for none."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return _folder(folder, source)
-    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
-        raise Unavailable(
-            f"There is no folder “{source[:80]}”; give one with config.json and safetensors, or a hub id."
+    from core.diffusion.full_size import needed_mb
+    from core.runtime import hub
+
+    found = hub.look(source)
+    if found.kind != "musicgen":
+        raise BadRequest(
+            f"“{source[:80]}” is no MusicGen checkpoint but {found.kind[:30] or 'of unknown kind'}; "
+            "try facebook/musicgen-small."
         )
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        info = HfApi().model_info(source, files_metadata=True, timeout=10)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise Unavailable(
-            f"The hub does not answer for “{source[:80]}” ({type(error).__name__}); check the id and the network, "
-            "or give a folder."
-        ) from error
-    if (info.config or {}).get("model_type") != "musicgen":
-        raise BadRequest(f"“{source[:80]}” is no MusicGen checkpoint; try facebook/musicgen-small.")
-    stored = sum(f.size or 0 for f in info.siblings or [] if f.rfilename.endswith(".safetensors"))
-    if not stored:
-        raise BadRequest(f"“{source[:80]}” has no safetensors weights; choose a revision or a copy that has.")
-    count = info.safetensors.total if info.safetensors else stored / 4
-    return stored / 1e6, count * 4 / 1e6
-
-
-def _folder(folder: Path, source: str) -> tuple[float, float]:
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        raise Unavailable(f"“{source[:80]}” holds no readable config.json; give a whole checkpoint folder.") from None
-    if config.get("model_type") != "musicgen":
-        kind = str(config.get("model_type"))[:30]
-        raise BadRequest(f"“{source[:80]}” is no MusicGen checkpoint but {kind}; give a MusicGen one.")
-    stored = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
-    if not stored:
-        raise BadRequest(f"“{source[:80]}” has no safetensors weights; save the model with save_pretrained first.")
-    half = str(config.get("dtype") or config.get("torch_dtype")) in ("float16", "bfloat16")
-    return stored / 1e6, stored * (2 if half else 1) / 1e6
+    need = needed_mb(Path(found.folder)) if found.folder else found.megabytes
+    return found.megabytes, need
 
 
 def open_model(source: str) -> MusicLM:

@@ -33,23 +33,26 @@ def clip_of(wave: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
 
 
 def inputs(clip: np.ndarray) -> dict[str, np.ndarray]:
-    """(64000,) at 16 kHz -> mel (1, 64, 250), chroma (3, 12), rhythm (4, 160), all float32 around 0."""
+    """(64000,) at 16 kHz -> mel (1, 64, 250), chroma (6, 12), rhythm (4, 160), all float32 around 0."""
     mel = np.maximum(log_mel(clip, 64, 1024, 256), -3)[:, :250]
     return {"mel": mel[None] + 1.0, "chroma": chromas(clip), "rhythm": rhythm(clip)}
 
 
 def chromas(clip: np.ndarray) -> np.ndarray:
-    """(3, 12): energy of the pitch classes, C first, in three registers (60 to 250, to 600, to 2400 Hz)."""
+    """(6, 12): energy of the pitch classes, C first, in three registers (60 to 250, to 600, to 2400 Hz), over the whole
+    clip and over its first 1.2 s: a piece begins on its tonic."""
     size = 8192
     frames = np.lib.stride_tricks.sliding_window_view(clip, size)[:: size // 8]
-    power = np.sqrt((np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2).mean(0))
+    power = np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2
     hertz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     rows = []
-    for low, high in ((60, 250), (250, 600), (600, 2400)):
-        keep = (hertz >= low) & (hertz < high)
-        pitch = 12 * np.log2(hertz[keep] / 261.6256)
-        near = np.exp(-0.5 * ((pitch - np.round(pitch)) / 0.25) ** 2)  # between two keys counts little
-        rows.append(np.bincount(np.round(pitch).astype(int) % 12, power[keep] * near, 12))
+    for part in (power, power[:12]):
+        strength = np.sqrt(part.mean(0))
+        for low, high in ((60, 250), (250, 600), (600, 2400)):
+            keep = (hertz >= low) & (hertz < high)
+            pitch = 12 * np.log2(hertz[keep] / 261.6256)
+            near = np.exp(-0.5 * ((pitch - np.round(pitch)) / 0.25) ** 2)  # between two keys counts little
+            rows.append(np.bincount(np.round(pitch).astype(int) % 12, strength[keep] * near, 12))
     out = np.stack(rows)
     return (out / np.maximum(out.sum(1, keepdims=True), 1e-9) * 12 - 1).astype(np.float32)
 
@@ -81,7 +84,7 @@ class Judges(nn.Module):
         self.heads = nn.ModuleDict(
             {n: nn.Linear(2 * 64 * 4, len(v)) for n, v in labels.items() if n not in ("mode", "tempo")}
         )
-        self.chroma = nn.Conv1d(3, 48, 12)  # read around the circle: every key is the same shape turned
+        self.chroma = nn.Conv1d(6, 48, 12)  # read around the circle: every key is the same shape turned
         self.mode = nn.Sequential(nn.ReLU(), nn.Linear(48, 2))
         self.rhythm = nn.Sequential(
             nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * LAGS, 96), nn.ReLU(), nn.Linear(96, len(TEMPOS))

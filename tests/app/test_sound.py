@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core import catalog
 from tests.app.helpers import errors, open_page, settle
 
 PAGE = "7_Sound.py"
@@ -55,9 +56,54 @@ def test_lenses_draw(lens: str):
     assert len(at.markdown) > 2
 
 
-def test_compare_plays_each_guidance_loudness_matched():
-    at = open_page(PAGE, seconds="0.5", lens="Compare")
+def test_compare_plays_each_column_loudness_matched():
+    at = open_page(PAGE, seconds="1.0", num_inference_steps="2", lens="Compare")
     at = settle(at)
     assert not errors(at)
     table = next(d.value for d in at.dataframe if "guidance" in d.value.columns)
-    assert list(table["guidance"]) == [1.0, 3.0]
+    columns = list(zip(table["model"], table["guidance"], strict=True))
+    if any(c.id == "sound-diffusion" for c in catalog.cards()):
+        assert columns == [("music-lm", 3.0), ("sound-diffusion", 3.0)]
+    else:
+        assert columns == [("music-lm", 1.0), ("music-lm", 3.0)]
+
+
+def test_full_size_says_what_it_would_load_and_runs_nothing_by_itself(tmp_path):
+    at = open_page(PAGE, work="Full size")
+    assert not errors(at) and any("Choose a checkpoint" in i.value for i in at.info)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 100)
+    at.text_input(key="full").set_value(str(tmp_path)).run()
+    assert any("bert" in e for e in errors(at))
+    at.text_input(key="full").set_value("/nowhere/at-all").run()
+    assert any("/nowhere/at-all" in e for e in errors(at))
+
+
+def test_full_size_reaches_audiocraft_and_a_remote_voice():
+    at = open_page(PAGE, work="Full size", place="remote voice")
+    assert not errors(at)
+    assert any(b.label == "Generate" for b in at.button)
+    at.text_input(key="voice_url_OpenAI").set_value("no address").run()
+    assert errors(at)
+    at.segmented_control(key="place").set_value("audiocraft").run()
+    assert not errors(at) and any("audiocraft" in c.value or "process of its own" in c.value for c in at.caption)
+
+
+@pytest.mark.skipif(not any(c.id == "sound-diffusion" for c in catalog.cards()), reason="not in the catalog")
+def test_diffusion_steps_can_be_looked_at_one_by_one():
+    at = open_page(PAGE, model="sound-diffusion", seconds="1.0", num_inference_steps="3", lens="Inside")
+    assert not errors(at)
+    assert any("Step 3 of 3: 0% noise" in c.value for c in at.caption)
+    at.slider(key="_denoise_step").set_value(0).run()
+    assert any("Step 0 of 3: 100% noise" in c.value for c in at.caption) and not errors(at)
+
+
+@pytest.mark.skipif(not any(c.id == "symbolic-music" for c in catalog.cards()), reason="not in the catalog")
+def test_a_score_shows_its_notes_and_offers_a_midi_file():
+    at = open_page(PAGE, work="Score", score_seconds="4", melody="C5 E5", lens="Inside")
+    assert not errors(at)
+    assert any("bpm" in c.value and "synthesiser" in c.value for c in at.caption)
+    table = next(d.value for d in at.dataframe if "tokens" in d.value.columns)
+    assert any("lead:72" in row for row in table["tokens"])
+    at.text_input(key="melody").set_value("H9").run()
+    assert any("no note" in e for e in errors(settle(at)))
