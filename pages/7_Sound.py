@@ -39,7 +39,7 @@ result = None
 RAILS = {
     "Codec": parts.codec_rail,
     "Speech": parts.speech_rail,
-    "Score": lambda: sound_score.rail(parts.example),
+    "Score": lambda: sound_score.rail(parts.example, parts.own_clip),
     "Full size": sound_full.rail,
 }
 

@@ -12,6 +12,7 @@ from core import catalog, provenance
 from core.audio import analysis, dsp, upload
 from core.audio.codec import EDITS, CodecRequest
 from core.audio.music_lm import EXAMPLES, GenerateRequest
+from core.audio.opus import opus
 from core.audio.sound_diffusion import DenoiseRequest
 from core.audio.speech import SpeechRequest
 from core.errors import BadRequest
@@ -381,8 +382,16 @@ def codec_compare(r: AudioResult) -> None:
         st.caption(f"{n} of {total} codebooks · {rate:.1f} kbit/s")
         st.audio(wave, sample_rate=r.sample_rate)
         distance = round(extras["mel_distances"][n - 1], 3)
-        rows.append({"codebooks": n, "kbit/s": round(rate, 1), "mel distance": distance})
+        rows.append({"codebooks": str(n), "kbit/s": round(rate, 1), "mel distance": distance})
+    with guard():
+        other = opus(extras["original"], 6000) if r.sample_rate == 16_000 else None
+        if other is not None:
+            st.caption("Opus at 6 kbit/s, the least that it does: it keeps phases and cuts what lies above 4 kHz")
+            st.audio(other, sample_rate=r.sample_rate)
+            distance = round(dsp.mel_distance(extras["original"], other), 3)
+            rows.append({"codebooks": "Opus", "kbit/s": 6.0, "mel distance": distance})
     views.table(rows)
+    st.caption("Mel distance: mean difference of log10 mel spectra at three window lengths; 0 is the original.")
 
 
 CODEC_FAILURES = (

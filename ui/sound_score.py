@@ -8,8 +8,9 @@ import numpy as np
 import streamlit as st
 
 from core import catalog
-from core.audio import score
+from core.audio import pitch, score, upload
 from core.audio.symbolic import EXAMPLES, ScoreRequest
+from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
 from ui import compare as comparison
@@ -21,11 +22,17 @@ COLORS = {0: "#CC79A7", 1: "#7A6FB0", 2: "#0072B2", 9: "#E69F00"}
 PARTS = {0: "lead", 1: "chords", 2: "bass", 9: "drums"}
 
 
-def rail(examples: Any) -> ScoreRequest | None:
-    """examples(name, options): the list that fills a text control."""
+def rail(examples: Any, own_clip: Any) -> ScoreRequest | None:
+    """examples(name, options): the list that fills a text control; own_clip(key, label): an upload or a recording."""
     picker.facts(catalog.card("symbolic-music"))
     examples("prompt", EXAMPLES)
     values: dict[str, Any] = {"prompt": controls.control(ScoreRequest, "prompt", wide=True)}
+    with st.expander("Hum a melody"):
+        data = own_clip("hum", "Hum, whistle or play one line")
+        if data:
+            st.button("Take its notes", on_click=take, args=(data,), icon=":material/music_note:")
+        if problem := st.session_state.get("_hum_problem"):
+            st.error(problem, icon=":material/info:")
     values["melody"] = controls.control(ScoreRequest, "melody", "Melody for the lead")
     values["seed"] = controls.control(ScoreRequest, "seed")
     values["seconds"] = controls.control(ScoreRequest, "seconds", "Seconds", key="score_seconds")
@@ -33,6 +40,15 @@ def rail(examples: Any) -> ScoreRequest | None:
     with st.expander("More"):
         values["top_k"] = controls.control(ScoreRequest, "top_k", "Top-k", key="score_top_k", high=100)
     return controls.build(ScoreRequest, **values)
+
+
+def take(data: bytes) -> None:
+    """The notes of a clip into the melody field; a sentence when there are none."""
+    try:
+        st.session_state["melody"] = pitch.written(pitch.melody(upload.decode(data)))
+        st.session_state.pop("_hum_problem", None)
+    except BadRequest as error:
+        st.session_state["_hum_problem"] = str(error)
 
 
 def view(r: AudioResult) -> None:

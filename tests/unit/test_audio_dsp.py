@@ -7,7 +7,8 @@ import io
 import numpy as np
 import pytest
 
-from core.audio import analysis, dsp, upload
+from core.audio import analysis, dsp, pitch, upload
+from core.audio.opus import opus
 from core.errors import BadRequest
 
 RNG = np.random.default_rng(0)
@@ -112,3 +113,25 @@ def test_bad_files_get_one_sentence_each():
             upload.decode(data)
         text = str(caught.value)
         assert words in text and text.count(".") <= 3 and text.endswith(".") and len(text) < 160
+
+
+def test_a_hummed_line_becomes_its_notes():
+    t = np.arange(6_400) / 16_000
+    rest = np.zeros(1_600)
+
+    def hum(key: int) -> np.ndarray:
+        hertz = 440 * 2 ** ((key - 69) / 12)
+        return sum(np.sin(2 * np.pi * h * hertz * t) / h for h in (1, 2, 3)) * 0.2 * np.hanning(len(t))
+
+    line = np.concatenate([part for key in (48, 52, 55, 55) for part in (hum(key), rest)])
+    assert pitch.melody(line) == [60, 64, 67, 67]  # an octave up, where the lead plays
+    assert pitch.written([60, 64, 70]) == "C4 E4 Bb4"
+    with pytest.raises(BadRequest):
+        pitch.melody(RNG.normal(0, 0.1, 16_000))
+
+
+def test_opus_comes_back_aligned_and_of_the_same_length():
+    back = opus(TONE, 12_000)
+    assert back.shape == TONE.shape
+    middle = slice(4_000, 12_000)
+    assert np.corrcoef(back[middle], TONE[middle])[0, 1] > 0.8
