@@ -4,7 +4,7 @@
 
 A stock PixArtTransformer2DModel (64 tokens of 2x2 latents, cross-attention, shared adaLN), the parameters and
 compute of the U-Net within 20 %, on the same pairs. x_s = (1 - s) x0 + s eps, the network predicts eps - x0 (https://arxiv.org/abs/2403.03206),
-s mostly logit-normal. The folder's parts are stock; the stock PixArt pipelines do not step a flow scheduler, our page does.
+s mostly logit-normal. The folder is a stock PixArtSigmaPipeline; call it with use_resolution_binning=False.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, PixArtTransformer2DModel
+from diffusers import (
+    AutoencoderTiny,
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    PixArtTransformer2DModel,
+)
 from torch import nn
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
@@ -113,16 +118,18 @@ def sample(model: Any, data: Captions, steps: int = 12, guidance: float = 3.0) -
 
 
 def save(model: Any, data: Captions) -> None:
-    """Stock parts, fp16, with a model_index.json that names them."""
+    """A stock PixArtSigmaPipeline, fp16. It steps flows with DPM-Solver only; the page offers flow-match Euler and Heun."""
     vae = AutoencoderTiny.from_pretrained(MODELS / "autoencoder")
-    plan = FlowMatchEulerDiscreteScheduler()
+    plan = DPMSolverMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=1.0, algorithm_type="dpmsolver++"
+    )
     loop.publish(
         FOLDER, transformer=model, vae=vae, scheduler=plan, text_encoder=data.encoder, tokenizer=data.tokenizer
     )
     index = {
         "_class_name": "PixArtSigmaPipeline",
         "_diffusers_version": "0.42.1",
-        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
         "text_encoder": ["transformers", "T5EncoderModel"],
         "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
         "transformer": ["diffusers", "PixArtTransformer2DModel"],

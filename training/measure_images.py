@@ -26,7 +26,7 @@ from training import loop
 MODELS = Path("assets/models")
 FREE = Path("assets/prompts/free.json")
 SWEEP = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0)  # guidance of the trade-off page
-DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("DDIM", 4, 1.0), "latent-dit": ("Flow Euler", 20, 3.0)}
+DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("DDIM", 4, 1.0), "latent-dit": ("DPM++ flow", 20, 3.0)}
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from core.diffusion.schedule import is_flow
 from core.errors import Unavailable
 
 DENOISERS = ("unet", "transformer")
@@ -35,7 +36,7 @@ class Diffusion:
 
     @property
     def flow(self) -> bool:
-        return type(self.scheduler).__name__.startswith("FlowMatch")
+        return is_flow(self.scheduler)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:

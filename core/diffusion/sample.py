@@ -201,8 +201,9 @@ class _Run:
             self.scheduler.set_begin_index(index)
 
     def _noised(self, clean: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        add = self.scheduler.scale_noise if self.levels.flow else self.scheduler.add_noise
-        return add(clean, noise=noise, **({"timestep": t[None]} if self.levels.flow else {"timesteps": t[None]}))
+        if hasattr(self.scheduler, "scale_noise"):  # the flow-matching schedulers
+            return self.scheduler.scale_noise(clean, timestep=t[None], noise=noise)
+        return self.scheduler.add_noise(clean, noise=noise, timesteps=t[None])
 
     def _repainted(
         self,

@@ -31,6 +31,11 @@ FLOW_SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def is_flow(scheduler: Any) -> bool:
+    """Whether a scheduler walks straight paths (rectified flow) instead of a variance-preserving diffusion."""
+    return type(scheduler).__name__.startswith("FlowMatch") or bool(scheduler.config.get("use_flow_sigmas"))
+
+
 def names_for(flow: bool) -> tuple[str, ...]:
     """The samplers that fit a model: flow models need flow samplers and the other way round."""
     return tuple(FLOW_SCHEDULERS if flow else DIFFUSION_SCHEDULERS)
@@ -40,8 +45,7 @@ def make(base: Any, name: str) -> Any:
     """A fresh scheduler of this name on the trained schedule of `base`; raises BadRequest when they do not fit."""
     if name == "model":
         return type(base).from_config(base.config)
-    flow = type(base).__name__.startswith("FlowMatch")
-    table = FLOW_SCHEDULERS if flow else DIFFUSION_SCHEDULERS
+    table = FLOW_SCHEDULERS if is_flow(base) else DIFFUSION_SCHEDULERS
     if name not in table:
         raise BadRequest(f"{name} does not fit this model; choose one of {', '.join(table)}.")
     import diffusers
@@ -54,7 +58,7 @@ class Levels:
     """alpha_t and sigma_t of a trained schedule at any (also fractional) time, and conversions of model outputs."""
 
     def __init__(self, scheduler: Any) -> None:
-        self.flow = type(scheduler).__name__.startswith("FlowMatch")
+        self.flow = is_flow(scheduler)
         self.prediction = "flow" if self.flow else scheduler.config.prediction_type
         self.steps = int(scheduler.config.num_train_timesteps)
         if not self.flow:

@@ -402,3 +402,49 @@ def test_a_pixel_model_takes_no_words_and_goes_the_same_path(tmp_path):
     drawn = stock(num_inference_steps=4, output_type="np", generator=torch.Generator().manual_seed(3)).images[0]
     assert np.array_equal(result.images[0], (drawn * 255).round().astype(np.uint8))
     assert far(result, run(loaded, prompt="other words")) == 0
+
+
+def test_the_flow_folder_is_a_stock_pipeline(tmp_path, monkeypatch):
+    import torch
+    from diffusers import AutoencoderTiny, PixArtSigmaPipeline
+    from transformers import PreTrainedTokenizerFast, T5EncoderModel
+
+    from core import catalog
+    from core.diffusion.load import load_folder
+    from training import dit
+
+    torch.manual_seed(0)
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8), decoder_block_out_channels=(8, 8, 8), num_encoder_blocks=(0, 1, 1),
+        num_decoder_blocks=(1, 1, 0), latent_channels=4, upsampling_scaling_factor=2, scaling_factor=1.0,
+    )  # fmt: skip
+    vae.register_to_config(block_out_channels=[8, 8, 8])
+    vae.save_pretrained(tmp_path / "autoencoder")
+    t5 = catalog.card("t5").folder
+    words = type("Words", (), {})()
+    words.encoder = T5EncoderModel.from_pretrained(t5, dtype=torch.float32)
+    words.tokenizer = PreTrainedTokenizerFast.from_pretrained(t5 / "tokenizer")
+    monkeypatch.setattr(dit, "MODELS", tmp_path)
+    monkeypatch.setattr(dit, "FOLDER", tmp_path / "latent-dit")
+    net = dit.build(num_layers=1, sample_size=8)
+    torch.nn.init.normal_(net.proj_out.weight, std=0.5)
+    dit.save(net, words)
+    loaded = load_folder(tmp_path / "latent-dit")
+    assert loaded.flow and loaded.size == 32
+    ours = run(loaded, guidance_scale=3.0, record=True)
+    record = ours.extras["records"][0]
+    assert record["attention"].shape[2] == 48 and ours.extras["first_position"] == 0
+    pipe = PixArtSigmaPipeline.from_pretrained(tmp_path / "latent-dit")
+    pipe.set_progress_bar_config(disable=True)
+    drawn = pipe(
+        PROMPT, num_inference_steps=4, guidance_scale=3.0, output_type="np", use_resolution_binning=False,
+        clean_caption=False, max_sequence_length=48, generator=torch.Generator("cpu").manual_seed(3),
+    ).images[0]  # fmt: skip
+    assert np.abs(ours.images[0].astype(int) - (drawn * 255).round()).max() <= 1
+    for name in ("Flow Euler", "Flow Heun"):
+        assert run(loaded, scheduler=name).images.shape == (1, 32, 32, 3)
+    with pytest.raises(BadRequest, match="does not fit"):
+        run(loaded, scheduler="DDIM")
+    at = record["x"][2].tobytes()
+    again = run(loaded, guidance_scale=3.0, latents=at, start_time=float(record["times"][2]))
+    assert again.steps_run == 2
