@@ -49,9 +49,9 @@ IDEAS = [
     (2021.9, "Latent diffusion", "diffusion", "latent-diffusion"),
     (2022.5, "Classifier-free guidance", "diffusion", "latent-diffusion"),
     (2022.8, "EnCodec", "autoregressive", "codec"),
-    (2022.8, "Distillation", "diffusion", "student"),
     (2022.9, "DiT, flow matching", "flow", "latent-dit"),
     (2023.4, "MusicGen", "autoregressive", "music-lm"),
+    (2023.4, "Distilled guidance", "diffusion", "student"),
     (2024.1, "Spacetime patches", "diffusion", "video-dit"),
     (2024.4, "Any-to-any tokens", "autoregressive", "any-to-any"),
 ]
