@@ -55,6 +55,7 @@ MODELS: list[Entry] = [
     Entry("video-dit", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("video-dit-frames", loader="core.video.dit:load", request="core.video.sample:VideoRequest"),
     Entry("autoencoder", loader="core.encoders:load_autoencoder"),
+    Entry("clip", loader="core.encoders:load_clip"),
     Entry("t5", loader="core.encoders:load_t5"),
     Entry("attributes-b", loader="core.metrics.attributes:load"),
     Entry("attributes-a", loader="core.metrics.attributes:load"),
