@@ -111,3 +111,14 @@ def test_the_student_is_taught_the_teachers_own_way():
     assert plan.timesteps.tolist() == t.tolist()
     stock = plan.step(v[1:2], plan.timesteps[1], x[1:2]).prev_sample
     assert torch.allclose(stock, student.moved(v, x, a, b)[1:2], atol=1e-5)
+
+
+def test_clip_scores_with_the_words_that_the_unet_reads():
+    import torch
+    from safetensors.torch import load_file
+
+    from core import catalog
+
+    clip = load_file(catalog.card("clip").folder / "model.safetensors")
+    words = load_file(catalog.card("latent-diffusion").folder / "text_encoder/model.safetensors")
+    assert words and all(torch.equal(clip["text_model." + k.removeprefix("text_model.")], v) for k, v in words.items())
