@@ -36,7 +36,7 @@ from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 FOLDER = Path("assets/models/any-to-any")
 PAIRS = 6000
 SIZES = [len(portraits.ATTRIBUTES[name]) for name in chat_data.SLOTS]
-SORTS = {"see": 0.40, "draw": 0.29, "edit": 0.16, "compare": 0.07, "apart": 0.08}  # shares of the dialogues
+SORTS = {"see": 0.40, "draw": 0.27, "edit": 0.16, "compare": 0.07, "apart": 0.10}  # shares of the dialogues
 MIDDLE = 3  # layers below the attribute heads
 
 
@@ -246,7 +246,8 @@ def main() -> None:
     card = type("Folder", (), {"folder": MODELS_DIR / "image-tokenizer"})
     tokenizer = image_tokenizer.load(card)
     seen, pairs = prepared(tokenizer)
-    words = chat_data.vocabulary()
+    begun = (RUNS / "any-to-any" / "last.pt").exists()  # then its vocabulary stays, whatever was added to the grammar
+    words = Vocabulary.load(FOLDER / "vocabulary.json") if begun else chat_data.vocabulary()
     model = AnyToAny(words)
     if warm_start(model.decoder, FOLDER, "any-to-any", words):
         for table in model.digits:  # they are merged into the shipped embeddings

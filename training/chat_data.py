@@ -100,13 +100,37 @@ ASK = {
         "do you see a beard",
     ),
 }
+_CHECKS = (  # x: a statement such as "the hair is red"; the last one is held out
+    "do you think that {x}",
+    "would you say that {x}",
+    "can you see that {x}",
+    "am i right that {x}",
+    "{x}, right",
+    "is it so that {x}",
+    "is it true that {x}",
+)
 CHECK = {
-    "hair_color": ("is the hair {}", "does the person have {} hair", "is it true that the hair is {}"),
-    "hair": ("is the hair cut {}", "is the haircut {}", "is it true that the hair cut is {}"),
-    "skin_color": ("is the skin {}", "does the person have {} skin", "is it true that the skin is {}"),
-    "background": ("is the background {}", "is there a {} background", "is it true that the background is {}"),
-    "style": ("is the style {}", "is it drawn in {} style", "is it true that the style is {}"),
-    "mouth": ("is the mouth {}", "is the person's mouth {}", "is it true that the mouth is {}"),
+    "hair_color": (
+        "is the hair {}",
+        "does the person have {} hair",
+        "do you see {} hair",
+        *(t.format(x="the hair is {}") for t in _CHECKS),
+    ),
+    "hair": ("is the hair cut {}", "is the haircut {}", *(t.format(x="the hair cut is {}") for t in _CHECKS)),
+    "skin_color": (
+        "is the skin {}",
+        "does the person have {} skin",
+        "do you see {} skin",
+        *(t.format(x="the skin is {}") for t in _CHECKS),
+    ),
+    "background": (
+        "is the background {}",
+        "is there a {} background",
+        "do you see a {} background",
+        *(t.format(x="the background is {}") for t in _CHECKS),
+    ),
+    "style": ("is the style {}", "is it drawn in {} style", *(t.format(x="the style is {}") for t in _CHECKS)),
+    "mouth": ("is the mouth {}", "is the person's mouth {}", *(t.format(x="the mouth is {}") for t in _CHECKS)),
 }
 EITHER = {
     "hair_color": "hair",
@@ -125,21 +149,73 @@ DESCRIBE = (
     "describe the portrait",
     "what is in the picture",
 )
-DRAW = ("draw {}", "draw me {}", "paint {}", "make a picture of {}", "please draw {}", "show me {}", "can you draw {}")
+DRAW = (
+    "draw {}",
+    "draw me {}",
+    "paint {}",
+    "make a picture of {}",
+    "please draw {}",
+    "show me {}",
+    "could you draw {}",
+    "can you paint {}",
+    "i want you to draw {}",
+    "draw a picture of {}",
+    "i would like a picture of {}",
+    "will you draw {}",
+    "can you draw {}",
+)
 ANYONE = ("a face", "a person", "someone", "a portrait")
+_CHANGES = (  # x: a noun phrase such as "red hair"; the last one is held out
+    "same person, {x}",
+    "give the person {x}",
+    "the same face with {x}",
+    "i would like {x}",
+    "but with {x}",
+    "please change it to {x}",
+    "let it have {x}",
+    "draw the same with {x}",
+    "redo it with {x}",
+    "now with {x}",
+)
 EDIT = {
     "background": (
         "make the background {}",
         "change the background to {}",
-        "same person, {} background",
-        "now with a {} background",
+        "turn the background {}",
+        "could the background be {}",
+        "the background should be {}",
+        *(t.format(x="a {} background") for t in _CHANGES),
     ),
-    "hair_color": ("make the hair {}", "change the hair to {}", "same person, {} hair", "now with {} hair"),
+    "hair_color": (
+        "make the hair {}",
+        "change the hair to {}",
+        "dye the hair {}",
+        "could the hair be {}",
+        "the hair should be {}",
+        *(t.format(x="{} hair") for t in _CHANGES),
+    ),
     "glasses": (
-        ("add glasses", "put on glasses", "same person, with glasses", "now with glasses"),
-        ("remove the glasses", "take off the glasses", "same person, without glasses", "now without glasses"),
+        ("add glasses", "put on glasses", "put glasses on", *(t.format(x="glasses") for t in _CHANGES)),
+        (
+            "remove the glasses",
+            "take off the glasses",
+            "take the glasses away",
+            "no glasses please",
+            *(t.format(x="no glasses") for t in _CHANGES[:-1]),
+            "same person, without glasses",
+            "draw the same without glasses",
+            "the same face without glasses",
+            "now without glasses",
+        ),
     ),
-    "mouth": ("make the mouth {}", "change the mouth to {}", "same person, {} mouth", "now with a {} mouth"),
+    "mouth": (
+        "make the mouth {}",
+        "change the mouth to {}",
+        "turn the mouth {}",
+        "could the mouth be {}",
+        "the mouth should be {}",
+        *(t.format(x="a {} mouth") for t in _CHANGES),
+    ),
 }
 AGAIN = ("draw it again", "the same picture again", "copy it", "once more the same", "repeat the picture")
 COMPARE = (
@@ -148,10 +224,13 @@ COMPARE = (
     "do they have the same {}",
     "do both have the same {}",
     "is the {} different",
+    "is it the same {}",
+    "look at the {} of the two",
+    "do the two have the same {}",
     "what about the {} of both",
 )
 DIFFER = ("what is different", "spot the difference", "what has changed", "what is the difference", "what differs")
-HELLO = ("hello", "hi", "hey", "good morning", "hi there", "good day")
+HELLO = ("hello", "hi", "hey", "good morning", "good evening", "hello there", "hi there", "good afternoon", "good day")
 WHO = ("who are you", "what are you", "what can you do", "help", "what do you know", "how can you help me")
 
 HELLO_ANSWER = "Hello. Show me a drawn face, or ask me to draw one."
@@ -285,6 +364,14 @@ FAR = (
     "how fast is a {}",
     "how long does {} take",
     "is the {} expensive",
+    "show me how to cook {}",
+    "show me where {} is",
+    "show me the price of a {}",
+    "show me how a {} works",
+    "can you drive a {}",
+    "can you tell me the size of a {}",
+    "could you fix the {}",
+    "will you buy me a {}",
     "what is the weather today",
     "where does the person live",
     "what time is it",
@@ -357,7 +444,7 @@ def question(
         return f"is the {EITHER[name]} {pair[0]} or {pair[1]}", [*fact(name, record), "."]
     right = bool(rng.random() < 0.5)
     asked = pick(CHECK[name], rng, held).format(said(name, true if right else false))
-    return asked, [*fact(name, record), (", so yes." if right else ", so no.", 1.0)]
+    return asked, [*fact(name, record), ", so", (" yes" if right else " no", 2.0), "."]
 
 
 def description(
@@ -518,7 +605,7 @@ def see(picture: Picture, rng: np.random.Generator, turns: int = 5, other: dict[
             words, answer = pick(DESCRIBE, rng), [(description(record).replace("a face", "A face", 1) + ".", 1.0)]
         else:
             swap = rng.random()
-            form = kind if kind not in CHECK or swap > 0.45 else "yes/no" if swap < 0.33 else "either"
+            form = kind if kind not in CHECK or swap > 0.6 else "yes/no" if swap < 0.45 else "either"
             words, answer = question(form, record, rng, about=kind)
         first = [picture] if i == 0 and not drawn else []
         talk += [("user", [*first, asked(words, rng)]), ("bot", answer)]
