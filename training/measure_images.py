@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,9 @@ def copies(images: np.ndarray) -> tuple[float, float]:
     return near(small(images)), near(held)
 
 
-def measure_text_to_image(name: str, count: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def measure_text_to_image(
+    name: str, count: int, scales: Sequence[float] = SWEEP
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Held-out prompts at the default guidance, free phrasings, ceilings, near-copies, time of one picture.
 
     Second, for a guided model, the figures of the trade-off over guidance (`sweep`).
@@ -132,7 +135,7 @@ def measure_text_to_image(name: str, count: int) -> tuple[dict[str, Any], list[d
         plain = pictures(model, prompts, steps, 1.0)
         figures |= rise(plain, images, asked)
         drawn_at = {1.0: plain, guidance: images}
-        table = sweep(model, prompts, asked, steps, drawn_at)
+        table = sweep(model, prompts, asked, steps, drawn_at, scales)
     figures["ceiling_real"] = shares(np.asarray(real[chosen]), asked)["mean"]
     from diffusers import AutoencoderTiny
 
@@ -174,7 +177,12 @@ def rise(plain: np.ndarray, guided: np.ndarray, asked: list[dict[str, Any]]) -> 
 
 
 def sweep(
-    model: Any, prompts: list[str], asked: list[dict[str, Any]], steps: int, drawn: dict[float, np.ndarray]
+    model: Any,
+    prompts: list[str],
+    asked: list[dict[str, Any]],
+    steps: int,
+    drawn: dict[float, np.ndarray],
+    scales: Sequence[float],
 ) -> list[dict[str, Any]]:
     """Rows for the trade-off page: w and (value, low, high) of each figure, on the held-out prompts.
 
@@ -190,7 +198,7 @@ def sweep(
     network, judge = features.load(), Reference.load()
     distance = score.to_real(judge.features)
     rows = []
-    for w in sorted({*SWEEP, *drawn}):
+    for w in sorted({*scales, *drawn}):
         images = drawn[w] if w in drawn else pictures(model, prompts, steps, w)
         right = 100 * np.mean(list(hits(images, asked).values()), axis=0)  # (N,)
         figures = {
@@ -264,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["autoencoder", "clip", "t5", "pixel-ddpm", "vae", "vae-2d", *DEFAULT])
     parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--sweep", type=float, nargs="*", default=SWEEP, help="guidance of the stored trade-off")
     args = parser.parse_args()
     more: dict[str, Any] = {}
     if args.what == "autoencoder":
@@ -285,7 +294,7 @@ def main() -> None:
 
         quality = measure(args.what)
     else:
-        quality, table = measure_text_to_image(args.what, args.prompts)
+        quality, table = measure_text_to_image(args.what, args.prompts, args.sweep)
         more = {"sweep": table} if table else {}
     print(json.dumps(quality, indent=1))
     fill_card(args.what, quality, **more, **steps_done(args.what))
