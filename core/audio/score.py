@@ -27,7 +27,7 @@ RATE = 16_000
 
 def vocabulary(words: Sequence[str]) -> list[str]:
     """Every token, the caption's `words` first after <pad>, <start>, <score> and <end>."""
-    keys = {"lead": range(48, 97), "chord": range(40, 85), "bass": range(24, 61), "drum": DRUMS}
+    keys = {"lead": range(48, 97), "chord": range(40, 90), "bass": range(24, 70), "drum": DRUMS}
     return [
         *("<pad>", "<start>", "<score>", "<end>", "<unk>"),
         *words,
