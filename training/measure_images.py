@@ -203,7 +203,7 @@ def sweep(
         right = 100 * np.mean(list(hits(images, asked).values()), axis=0)  # (N,)
         figures = {
             "attributes_right": score.with_band(right, lambda v: float(v.mean())),
-            "spread": score.spread_with_band(images),
+            "spread": spread_within(model, prompts, steps, w),
             "saturation": score.with_band(score.saturation(images), lambda v: float(v.mean())),
             "frechet": score.with_band(network.features(images), distance, rounds=60),
         }
@@ -233,6 +233,15 @@ def measure_autoencoder() -> dict[str, Any]:
 
 
 RUN = {"t5": "text-t5"}  # where the run's name is not the model's
+
+
+def spread_within(model: Any, prompts: list[str], steps: int, w: float, of: int = 6, seeds: int = 8) -> Any:
+    """(value, low, high): how far pictures of one prompt lie apart, mean over the first `of` prompts."""
+    from core.diffusion import score
+
+    drawn = pictures(model, [p for p in prompts[:of] for _ in range(seeds)], steps, w, seed=9000, batch=24)
+    each = [score.spread(drawn[i : i + seeds]) for i in range(0, len(drawn), seeds)]
+    return score.with_band(np.array(each), lambda v: float(v.mean()))
 
 
 def steps_done(name: str) -> dict[str, int]:

@@ -101,7 +101,7 @@ def _plots(results: Sequence[Any]) -> None:
         f"Distance to real portraits: N pictures cannot fill the 320 features, so the 8 main directions of "
         f"{len(rows_alike)} real portraits{f' with {same}' if same else ''} are compared; 0 is the same cloud. "
         + (
-            f"Dotted: the stored run on {stored[0]['prompts']} held-out prompts, each with its own words; it compares "
+            f"Dotted: the stored run on {stored[0]['prompts']} held-out prompts (diversity: between pictures of one prompt); it compares "
             "with real portraits of all kinds."
             if stored
             else ""
