@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import BadRequest
 from core.video.sample import VideoRequest, picture
-from ui import controls, learn, page, picker, video_inside, video_lenses, video_views
+from ui import controls, learn, page, picker, video_between, video_full, video_inside, video_lenses, video_views
 from ui import result as results
 from ui.page import guard
 from ui.stage import estimate, stage
@@ -54,7 +54,7 @@ page.open_page(
 )
 left, right = st.columns([2, 1])
 with right.container(key="rail"):
-    model = picker.pick(picker.generators("video"))
+    model = picker.pick([c for c in picker.generators("video") if c.request.endswith(":VideoRequest")])
     prompt = controls.control(VideoRequest, "prompt", "Prompt")
     st.selectbox(
         "Examples",
@@ -98,8 +98,10 @@ if clip is not None:
             "Attention": lambda: video_inside.attention(clip),
             "Ablate": lambda: video_lenses.ablate(clip),
             "Side by side": lambda: video_lenses.twins(clip),
+            "Between frames": lambda: video_between.draw(clip),
             "Costs": lambda: video_lenses.costs(clip),
             "Break it": lambda: learn.failures(FAILURES),
+            "Full size": lambda: video_full.draw(clip.request),
             "Learn": lambda: video_lenses.teach(QUESTIONS),
         }
     )

@@ -1,15 +1,20 @@
-"""Train the frame codec, the spacetime transformer and its frame-by-frame twin.
+"""Train the frame codec, the spacetime transformer, and the networks made from it.
 
-    python -m training.video_dit codec --minutes 1     # frames to latents and back
-    python -m training.video_dit full --minutes 8      # assets/models/video-dit
-    python -m training.video_dit slice --minutes 1 --lr 5e-4   # assets/models/video-dit-frames, from the full one
-Minutes are CPU minutes of the process. Runs resume from runs/NAME/last.pt. The latents need only the codec's fitted
-blocks, so its correction may be trained before or after; `publish` puts the parts together.
+    python -m training.video_dit codec --minutes 3        # frames to latents and back
+    python -m training.video_dit full --minutes 30        # assets/models/video-dit, text to 16 frames
+    python -m training.video_dit slice --minutes 4        # video-dit-frames, the twin without attention over time
+    python -m training.video_dit factorised --minutes 8   # video-dit-factorised, space and time in turn
+    python -m training.video_dit keyframes --minutes 4    # video-keyframes, text to frames 0, 5, 10, 15
+    python -m training.video_dit between --minutes 4      # video-between, given frames to all frames
+All but the first two start from the full network (runs/video_full, else assets). Minutes are CPU minutes of the
+process. Runs resume from runs/NAME/last.pt; `--resume` starts a new run from the weights in assets. The latents need
+only the codec's fitted blocks, so its correction may be trained before or after; `publish` puts the parts together.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.video import scenes
 from core.video.dit import Codec, Config, VideoModel, read
@@ -26,7 +31,20 @@ from training import video_data
 from training.loop import RUNS, Run, generator, save_sheet, to_tensor, to_uint8
 
 MODELS = Path("assets/models")
-FOLDERS = {"full": MODELS / "video-dit", "slice": MODELS / "video-dit-frames"}
+FOLDERS = {
+    "full": MODELS / "video-dit",
+    "slice": MODELS / "video-dit-frames",
+    "factorised": MODELS / "video-dit-factorised",
+    "keyframes": MODELS / "video-keyframes",
+    "between": MODELS / "video-between",
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "full": {},
+    "slice": {"attention": "slice"},
+    "factorised": {"attention": "factorised"},
+    "keyframes": {"frames": 4, "stride": 5, "patch_frames": 1},
+    "between": {"residual": True},
+}
 
 
 def fitted_codec() -> Codec:
@@ -69,114 +87,235 @@ def train_codec(minutes: float) -> None:
             run.sheet(np.concatenate([to_uint8(test[:8]), to_uint8(back[:8]), to_uint8(test[8:]), to_uint8(back[8:])]))
 
 
-def latents(count: int, split: str = "train", seed: int = 1) -> tuple[Tensor, list[scenes.Scene], Config]:
-    """Standardised latents (count, 16, 16, 6, 6) fp16 of drawn clips, made once; the config with their statistics."""
-    chosen = video_data.scene_list(split, count, seed)
-    path = RUNS / "data" / f"video-latents-{split}-{count}.npy"
+def latents(count: int, rate: int = 1, start: int = 0, seed: int = 1) -> tuple[Tensor, list[scenes.Scene], Config]:
+    """Standardised latents (count, 16, 24, 6, 6) fp16 of drawn training clips, made once; the config with their
+    statistics. rate: frames drawn for one of a clip (2: slow motion, the first half of it); start: the first frame."""
+    chosen = video_data.scene_list("train", count, seed)
     config = Config()
+    path = RUNS / "data" / f"video-latents-{config.latent}-{count}-{rate}-{start}-{seed}.npy"
     codec = fitted_codec()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         drawn = np.empty((count, scenes.FRAMES, config.latent, config.grid, config.grid), np.float16)
         with torch.no_grad():
             for i, scene in enumerate(chosen):
-                drawn[i] = codec.encode(to_tensor(scenes.render(scene))).numpy()
+                drawn[i] = codec.encode(to_tensor(scenes.render(scene, rate=rate, start=start))).numpy()
         np.save(path, drawn)
     raw = torch.from_numpy(np.load(path))
-    sample = raw[:1000].float().transpose(1, 2).transpose(0, 1).flatten(1)  # (C, many)
-    # the square root of the deviation: later components keep a smaller voice in loss and noise
-    mean, std = sample.mean(1), sample.std(1).sqrt()
-    std = std * ((sample - mean[:, None]) / std[:, None]).std()
-    config = replace(
-        config,
-        latent_mean=tuple(round(v, 4) for v in mean.tolist()),
-        latent_std=tuple(round(v, 4) for v in std.tolist()),
-        words=scenes.vocabulary(),
-    )
-    shape = (1, 1, -1, 1, 1)
-    for part in raw.split(500):  # in place: the set is large
-        part.copy_(
-            (part.float() - torch.tensor(config.latent_mean).view(shape)) / torch.tensor(config.latent_std).view(shape)
+    if seed == 1:
+        sample = raw[:1000].float().transpose(1, 2).transpose(0, 1).flatten(1)  # (C, many)
+        # the square root of the deviation: later components keep a smaller voice in loss and noise
+        mean, std = sample.mean(1), sample.std(1).sqrt()
+        std = std * ((sample - mean[:, None]) / std[:, None]).std()
+        config = replace(
+            config,
+            latent_mean=tuple(round(v, 4) for v in mean.tolist()),
+            latent_std=tuple(round(v, 4) for v in std.tolist()),
+            words=scenes.vocabulary(),
         )
+    else:
+        config = latents(count)[2]
+    shape = (1, 1, -1, 1, 1)
+    mean, std = (torch.tensor(v).view(shape) for v in (config.latent_mean, config.latent_std))
+    for part in raw.split(500):  # in place: the set is large
+        part.copy_((part.float() - mean) / std)
     return raw, chosen, config
 
 
+# --- the words first -------------------------------------------------------------------------------------------
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "shape": scenes.SHAPES,
+    "color": tuple(scenes.COLORS),
+    "motion": scenes.MOTIONS,
+    "background": tuple(scenes.BACKGROUNDS),
+    "size": tuple(scenes.SIZES),
+    "speed": tuple(scenes.SPEEDS),
+}
+
+
+def teach_words(model: VideoModel, minutes: float) -> None:
+    """Teach the reader, from captions alone, to name what they ask for and to say where the object is in each slice.
+
+    Two linear layers read the answers off and are thrown away. A network that learns to draw from words it can
+    already tell apart needs far fewer clips.
+    """
+    reader, c = model.dit.reader, model.config
+    counts = [len(options) for options in ATTRIBUTES.values()]
+    name = nn.Linear(c.width, sum(counts))
+    place = nn.Linear(c.width, 3 * c.patch_frames)  # x, y, half-width in each frame of a slice
+    parameters = [*reader.parameters(), *name.parameters(), *place.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
+    rng, begin, step = np.random.default_rng(3), time.process_time(), 0
+    when = torch.arange(0, scenes.FRAMES, c.patch_frames * c.stride).float()
+
+    def batch(split: str, count: int, drop: float) -> tuple[Tensor, Tensor, Tensor]:
+        chosen = [scenes.random_scene(rng, split) for _ in range(count)]
+        words = torch.cat([model.words(scenes.caption(s, rng, drop))[0] for s in chosen])
+        labels = torch.tensor([[o.index(getattr(s, k)) for k, o in ATTRIBUTES.items()] for s in chosen])
+        paths = np.stack([scenes.trajectory(s)[:: c.stride] for s in chosen])
+        paths = (paths - (24, 24, 8)) / (8, 8, 2)
+        return words, labels, torch.from_numpy(paths).float().reshape(count, len(when), -1)
+
+    data = batch("train", 12000, 0.1)
+    while (done := (time.process_time() - begin) / (60 * minutes)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * (1 - done)
+        index = torch.from_numpy(rng.integers(12000, size=64))
+        words, labels, paths = (d[index] for d in data)
+        _, said, plan = reader(words, when)
+        parts = name(said).split(counts, dim=1)
+        loss = sum(F.cross_entropy(p, labels[:, i]) for i, p in enumerate(parts)) + 4 * F.mse_loss(place(plan), paths)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[union-attr]
+        optimizer.step()
+        step += 1
+    with torch.no_grad():
+        words, labels, paths = batch("heldout", 1000, 0.0)
+        _, said, plan = reader(words, when)
+        right = [float((p.argmax(1) == labels[:, i]).float().mean()) for i, p in enumerate(name(said).split(counts, 1))]
+        off = 8 * float((place(plan) - paths).view(*paths.shape[:2], -1, 3)[..., :2].square().mean().sqrt())
+    print("words", step, "steps; right on held-out combinations:", dict(zip(ATTRIBUTES, right, strict=True)),
+          f"; place off by {off:.2f} pixels", flush=True)  # fmt: skip
+
+
+# --- the film --------------------------------------------------------------------------------------------------
+
+
+def give(x: Tensor, kind: np.ndarray) -> Tensor:
+    """The frames of x (B, T, ...) that each clip gives away, NaN elsewhere. kind (B,): 0 none, 1 the first, 2 every
+    fifth, 3 the first half, 4 every second."""
+    frames = x.shape[1]
+    sets = [[], [0], range(0, frames, 5), range(frames // 2), range(0, frames, 2)]
+    given = torch.full_like(x, torch.nan)
+    for i, k in enumerate(kind):
+        index = torch.tensor(list(sets[k]), dtype=torch.long)
+        given[i, index] = x[i, index]
+    return given
+
+
+def start_from(model: VideoModel, attention: str) -> bool:
+    """Copy the weights of the full network (runs/video_full, else assets) that fit this one."""
+    path = RUNS / "video_full/last.pt"
+    if path.exists():
+        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+    elif (FOLDERS["full"] / "model.safetensors").exists():
+        state = read(FOLDERS["full"]).dit.state_dict()
+    else:
+        return False
+    own = model.dit.state_dict()
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    if "reader.word.weight" not in fits:  # another vocabulary: nothing in common
+        return False
+    model.dit.load_state_dict({**own, **fits})
+    print(f"{attention}: {len(fits)} of {len(own)} tensors from the full network")
+    return True
+
+
 def train_dit(
-    attention: str, minutes: float, clips: int, lr: float, batch: int, name: str, sizes: dict[str, Any]
+    what: str, minutes: float, clips: int, lr: float, batch: int, name: str, sizes: dict[str, Any], resume: bool
 ) -> None:
     z, chosen, config = latents(clips)
-    config = replace(config, attention=attention, **sizes)
+    config = replace(config, **SIZES[what], **sizes)
     model = VideoModel(config)
     model.codec = fitted_codec()
-    full = RUNS / "video_full/last.pt"
-    if attention == "slice" and full.exists():  # the twin starts as a copy of the full network
-        model.dit.load_state_dict(torch.load(full, map_location="cpu", weights_only=True)["ema"])
+    if not (RUNS / name / "last.pt").exists():
+        if what != "full" or resume:
+            start_from(model, what)
+            if config.residual:  # at first the blend, and nothing added to it
+                for last in (model.dit.out, model.dit.near_out):
+                    nn.init.zeros_(last.weight)
+                    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        if what in ("full", "keyframes"):
+            teach_words(model, min(0.5, minutes / 8))
     run = Run(name, model.dit, minutes, lr=lr, batch=batch, ema=0.997, weight_decay=0.01)
     print(f"{sum(p.numel() for p in model.dit.parameters())} parameters, {len(z)} clips")
     rng, noise = np.random.default_rng(run.step + 7), generator(run.step + 7)
+    # between learns from slow motion, too, and from the time after a clip (the object may leave)
+    sets = [(z, chosen)]
+    if what == "between":
+        sets += [latents(1000, rate=2, seed=2)[:2], latents(1000, start=8, seed=3)[:2]]
+    empty = model.encode(to_tensor(np.stack([scenes.backdrop(b) for b in scenes.BACKGROUNDS])))  # (4, C, g, g)
+    # frames given away: see `give`
+    chances = {"between": (0, 0.1, 0.5, 0.1, 0.3), "keyframes": (0.9, 0.1, 0, 0, 0)}.get(
+        what, (0.7, 0.1, 0.08, 0.04, 0.08)
+    )
     for _ in run:
         # 1. a batch of clips with fresh phrasings; one caption in ten is empty, for guidance
-        index = rng.integers(len(z), size=batch)
-        x = z[index].float()  # (B, 16, 16, 6, 6)
-        prompts = ["" if rng.random() < 0.1 else scenes.caption(chosen[i], rng, drop=0.1) for i in index]
+        clips_now, scenes_now = sets[rng.integers(len(sets))]
+        index = rng.integers(len(clips_now), size=batch)
+        x = clips_now[index][:, :: config.stride].float()  # (B, T, 24, 6, 6)
+        silent = 0.6 if what == "between" else 0.1
+        prompts = ["" if rng.random() < silent else scenes.caption(scenes_now[i], rng, drop=0.1) for i in index]
         words = torch.cat([model.words(p)[0] for p in prompts])
-        first = torch.where(torch.rand(batch, 1, 1, 1, generator=noise) < 0.15, x[:, 0], torch.nan)
+        given = give(x, rng.choice(5, size=batch, p=chances))
         # 2. noise level: logit-normal, shifted towards noise, since a clip says everything many times
         u = torch.sigmoid(1.2 * torch.randn(batch, generator=noise))
         s = config.noise_shift
         t = s * u / (1 + (s - 1) * u)
         e = torch.randn(x.shape, generator=noise)
         tb = t.view(-1, 1, 1, 1, 1)
-        # 3. predict x; the weight 1 / t^2 makes it the loss of the velocity, bounded near t = 0
-        guess = model.dit((1 - tb) * x + tb * e, t, words, first)
-        mse = (guess - x).square().flatten(1).mean(1)
+        # 3. predict x; where there is an object counts four times; the weight 1 / t^2 makes it the loss of the
+        # velocity, bounded near t = 0
+        ground = empty[[list(scenes.BACKGROUNDS).index(scenes_now[i].background) for i in index]][:, None]
+        weight = 1 + 3 * ((x - ground).square().mean(2, keepdim=True) > 0.02).float()
+        guess = model.dit((1 - tb) * x + tb * e, t, words, given)
+        error = (guess - x).square()
+        mse = (weight * error).flatten(1).sum(1) / (weight.flatten(1).sum(1) * config.latent)
         loss = (mse / t.clamp(min=0.3) ** 2).mean()
-        run.update(loss, mse=float(mse.detach().mean()))
-        if run.due("sheet", 2.0):
-            publish(model, run.ema, FOLDERS[attention])
-            sheet(read(FOLDERS[attention]), run)
-    publish(model, run.ema, FOLDERS[attention])
-    sheet(read(FOLDERS[attention]), run)
+        run.update(loss, mse=float(error.detach().mean()), object=float(mse.detach().mean()))
+        if run.due("sheet", 3.0):
+            publish(model, run.ema, FOLDERS[what])
+            sheet(read(FOLDERS[what]), run)
+    publish(model, run.ema, FOLDERS[what])
+    sheet(read(FOLDERS[what]), run)
     print(f"{run.step} steps")
 
 
 def publish(model: VideoModel, ema: torch.nn.Module, folder: Path) -> None:
+    """Write the network with the codec as it is trained by now."""
     done = VideoModel(model.config)
-    done.codec.load_state_dict(model.codec.state_dict())
+    done.codec.load_state_dict(fitted_codec().state_dict())
     done.dit.load_state_dict(ema.state_dict())
     done.save(folder)
 
 
 @torch.no_grad()
-def sheet(model: VideoModel, run: Run, guidance: float = 2.5, steps: int = 16) -> None:
-    """Eight held-out prompts, every second frame."""
+def sheet(model: VideoModel, run: Run, guidance: float = 2.5, steps: int = 12) -> None:
+    """Eight held-out prompts, eight frames of each (keyframes: four)."""
+    from core.video.sample import times
+
+    c = model.config
     chosen = video_data.scene_list("heldout", 8, seed=5)
     words = torch.cat([model.words(scenes.caption(s))[0] for s in chosen])
-    z = torch.randn(8, 16, 16, 6, 6, generator=generator(0))
+    z = torch.randn(8, c.frames, c.latent, c.grid, c.grid, generator=generator(0))
     both = torch.cat([words, torch.zeros_like(words)])
-    s = model.config.noise_shift
-    u = torch.linspace(1, 0, steps + 1)
-    ts = (s * u / (1 + (s - 1) * u)).tolist()
-    for t, after in pairwise(ts):
-        c, n = model.dit(torch.cat([z, z]), torch.full((16,), t), both).chunk(2)
-        x = n + guidance * (c - n)
+    given = None
+    if c.residual:
+        true = torch.stack([model.encode(to_tensor(scenes.render(scene))) for scene in chosen])
+        given = give(true, np.full(8, 2)).repeat(2, 1, 1, 1, 1)
+    for t, after in pairwise(times(steps, c.noise_shift)):
+        cond, null = model.dit(torch.cat([z, z]), torch.full((16,), t), both, given).chunk(2)
+        x = null + guidance * (cond - null)
         z = x + after / t * (z - x)
-    frames = to_uint8(model.decode(z[:, ::2].flatten(0, 1)))
-    save_sheet(frames, run.folder / f"sheet-{run.seconds / 60:05.1f}.png", columns=8)
+    part = z[:, :: max(1, c.frames // 8)]
+    frames = to_uint8(model.decode(part.flatten(0, 1)))
+    save_sheet(frames, run.folder / f"sheet-{run.seconds / 60:05.1f}.png", columns=part.shape[1])
     for scene in chosen:
         print("  ", scenes.caption(scene), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["codec", "full", "slice"])
+    parser.add_argument("what", choices=["codec", *FOLDERS])
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--clips", type=int, default=2500)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--clips", type=int, default=6000)
+    parser.add_argument("--lr", type=float, default=1.2e-3)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
+    parser.add_argument("--resume", action="store_true", help="start a new run from the weights in assets")
     parser.add_argument("--name", default="")
-    parser.add_argument("--sizes", nargs="*", default=[], help="fields of Config, as width=96")
+    parser.add_argument("--sizes", nargs="*", default=[], help="fields of Config, as width=96 (whole numbers)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.what == "codec":
@@ -190,6 +329,7 @@ def main() -> None:
             args.batch,
             args.name or f"video_{args.what}",
             {k: int(v) for k, v in (pair.split("=") for pair in args.sizes)},
+            args.resume,
         )
 
 

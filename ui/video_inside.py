@@ -24,8 +24,16 @@ def slider(label: str, low: int, high: int, value: int, key: str, help: str = ""
     return int(st.slider(label, low, high, value, key=key, bind="query-params", help=help or None))
 
 
-def segments(label: str, options: list[str], key: str) -> str:
+def segments(label: str, options: list[str], key: str, names: dict[str, str] | None = None) -> str:
+    """A segmented control that lives in the address; `names`: what the options are called on the page."""
     st.session_state.setdefault("_known_keys", set()).add(key)
+    if names:
+        chosen = st.segmented_control(
+            label, options, default=controls.linked(key, options, options[0]), required=True, key=key,
+            format_func=lambda option: names[option],
+        )  # fmt: skip
+        controls.publish(key, chosen, options[0])
+        return chosen or options[0]
     return st.segmented_control(label, options, default=options[0], required=True, key=key, bind="query-params")  # type: ignore[return-value]
 
 
@@ -93,7 +101,8 @@ def explorer(result: Any) -> None:
         )
     st.dataframe(table, hide_index=True)
     st.caption(
-        "By formula, for a network of our size (width 128, 5 layers, 4 heads); sizes count pixels, without a codec."
+        "By formula, for a network of our size (width {width}, {depth} layers, {heads} heads); sizes count pixels, without "
+        "a codec.".format(**patches.OURS)
     )
     st.markdown("**Spoil the tokens, then denoise the rest of the way**")
     c1, c2 = st.columns(2)

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.request import Request
 from core.video import patches
+from core.video.between import FilmRequest
 from core.video.sample import VideoRequest
 from ui import controls
 from ui import video_views as views
-from ui.stage import stage
+from ui.stage import job_of, job_words, poll_seconds, stage
 from ui.video_inside import slider
 
-FULL, TWIN = "video-dit", "video-dit-frames"
+FULL, TWIN, KEYED = "video-dit", "video-dit-frames", "video-between"
 
 
 def frames(result: Any) -> None:
@@ -84,24 +86,69 @@ def ablate(result: Any) -> None:
         views.figures([("untouched", result.frames), ("ablated", other.frames)])
 
 
+NAMES = {
+    FULL: "full attention",
+    "video-dit-factorised": "factorised",
+    TWIN: "frame by frame",
+    KEYED: "keyframes, then between",
+}
+
+
 def twins(result: Any) -> None:
-    """The full network and its frame-by-frame twin: same prompt, seed, noise and size."""
-    model = TWIN if result.request.model == FULL else FULL
-    request = result.request.replace(model=model)
-    names = {FULL: "full attention", TWIN: "frame by frame"}
-    mine = names[result.request.model]
+    """The same prompt and seed by every way to make a film, played in step, with what it costs."""
+    base = result.request
+    others = [name for name in NAMES if name != base.model]
+    st.session_state.setdefault("_known_keys", set()).add("ways")
+    chosen = st.pills(
+        "Beside it",
+        others,
+        selection_mode="multi",
+        default=[TWIN if base.model != TWIN else FULL],
+        format_func=NAMES.__getitem__,
+        key="ways",
+        help="Same prompt, seed and steps. All but the keyframes start from the same noise.",
+    )
+    jobs = {name: job_of(_way(base, name), f"twin-{name}") for name in others if name in (chosen or ())}
+    running = any(job.active for job in jobs.values())
 
-    def draw(other: Any) -> None:
-        views.beside([(mine, result.frames), (names[model], other.frames)], other.fps)
+    @st.fragment(run_every=poll_seconds() if running else None)
+    def live() -> None:
+        films = [(NAMES[base.model], result.frames)]
+        for name, job in jobs.items():
+            if job.result is not None:
+                films.append((NAMES[name], job.result.frames))  # type: ignore[attr-defined]
+            elif job.error:
+                st.error(f"{NAMES[name]}: {job.error}", icon=":material/info:")
+            else:
+                st.progress(job.progress, text=f"{NAMES[name]}: {job_words(job, False)}")
+        views.beside(films, result.fps)
+        if running and not any(job.active for job in jobs.values()):
+            st.rerun()
 
-    other = stage(request, draw, key="twin", preview=views.preview, details=False)
-    if other is not None and len(other.frames) == len(result.frames):
-        costs = [{"seconds": round(r.seconds, 2), "network calls": r.model_calls} for r in (result, other)]
-        views.figures([(mine, result.frames), (names[model], other.frames)], costs)
-        st.caption(
-            "The twin is the same network run with nothing passing between pairs of frames: inside a pair "
-            "all holds together, between pairs it guesses anew."
-        )
+    live()
+    done = [(name, job.result) for name, job in jobs.items() if job.result is not None]
+    if not done:
+        return
+    films = [(base.model, result), *((name, r) for name, r in done if len(r.frames) == len(result.frames))]  # type: ignore[attr-defined]
+    costs = [{"seconds": round(r.seconds, 2), "network calls": r.model_calls} for _, r in films]
+    views.figures([(NAMES[name], r.frames) for name, r in films], costs)
+    st.caption(
+        "Frame by frame is the same network with nothing passing between pairs of frames: inside a pair all holds "
+        "together, between pairs it guesses anew. Factorised looks in turn at a pair's own patches and at one place "
+        "over all times: 9 + 8 patches instead of 72. Keyframes draw every fifth frame and fill the gaps."
+    )
+
+
+def _way(base: VideoRequest, name: str) -> Request:
+    """The request of one way, with everything else as on the stage."""
+    if name != KEYED:
+        return base.replace(model=name)
+    return FilmRequest(
+        prompt=base.prompt,
+        seed=base.seed,
+        num_inference_steps=base.num_inference_steps,
+        guidance_scale=base.guidance_scale,
+    )
 
 
 # --- cost ------------------------------------------------------------------------------------------------------
@@ -178,7 +225,7 @@ def teach(questions: Any) -> None:
     from ui import learn
 
     st.markdown(
-        "**How it works.** A codec turns each frame into 6 x 6 x 16 numbers. Two frames of 2 x 2 of those are one "
+        "**How it works.** A codec turns each frame into 6 x 6 x 24 numbers. Two frames of 2 x 2 of those are one "
         "*spacetime patch* (16 x 16 pixels x 2 frames): 72 tokens a clip. The network sees them spoilt with noise, "
         "$z_t = (1-t)\\,x + t\\,\\epsilon$, and guesses the clean $\\hat x$; a step moves along the line between them:"
     )

@@ -180,6 +180,6 @@ def honest(model: str) -> None:
     names = ("color", "background", "shape", "motion", "direction")
     parts = ", ".join(f"{name} {quality[name]:.0%}" for name in names if name in quality)
     st.caption(
-        f"Right on held-out prompts, by the tracker: {parts} (real clips: 100%). A few minutes of training teach it "
-        "colours and backgrounds, hardly yet how things move."
+        f"Right on held-out prompts, by the tracker: {parts} (drawn clips: 100%). It was trained for minutes on a CPU; "
+        "the card says what it still gets wrong."
     )

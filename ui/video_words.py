@@ -18,6 +18,7 @@ TOUR = (
     Scene("The film as the network sees it: cubes of space and time.", {"lens": "Patches"}),
     Scene("Where one patch looks, frame by frame.", {"lens": "Attention", "prompt": EXAMPLES[2]}),
     Scene("The same network that may not look at other times.", {"lens": "Side by side", "prompt": EXAMPLES[0]}),
+    Scene("Four frames are given, the twelve between are made.", {"lens": "Between frames", "task": "fill"}),
 )
 FAILURES = (
     Failure(
@@ -50,6 +51,13 @@ FAILURES = (
     ),
 )
 QUESTIONS = (
+    Question(
+        "Blend two keyframes of a moving star: what is half way between them?",
+        ("a star half way", "two half-faded stars", "a blurred streak"),
+        "two half-faded stars",
+        "Blending mixes colours, it moves nothing. A network that has learnt how things move puts one star between.",
+        {"lens": "Between frames", "task": "fill"},
+    ),
     Question(
         "Twice as many frames: how much more does attention cost?",
         ("twice", "four times", "eight times"),

@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import BadRequest
 
 # our network's sizes, as in core.video.dit.Config (which needs torch)
-OURS = {"width": 128, "depth": 5, "heads": 4, "mlp": 2}
+OURS = {"width": 192, "depth": 6, "heads": 6, "mlp": 2}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ class VideoRequest(Request):
     """Text (and a first frame, if any) to a clip of 48 x 48 pixels.
 
     first_frame: bytes of a picture file, cropped to a square. clip: raw uint8 frames (T, 48, 48, 3) to start from
-    instead of pure noise, spoilt to the noise level `strength` and changed by `edit`.
+    instead of pure noise, spoilt to the noise level `strength` and changed by `edit`; or, with `known`, the frames of
+    these numbers stay as they are in the clip, and the others are made from noise to fit them.
     local_layers: layers (from 0) in which a token sees only its own two frames; the one after the last attention layer
     is the refinement by convolutions.
     """
@@ -49,6 +50,7 @@ class VideoRequest(Request):
     positions: bool = flag(True, help="Tell the tokens where and when they are.")
     stop_after: int = integer(0, 0, 50, help="Only the first k steps, then the network's best guess; 0 runs them all.")
     clip: bytes = b""
+    known: tuple = ()
     strength: float = number(0.7, 0.05, 1.0, help="Noise added to the given clip; 1 forgets it.")
     edit: str = choice("none", EDITS, help="What is done to the tokens of the given clip before denoising.")
 
@@ -60,6 +62,11 @@ class VideoRequest(Request):
         if not all(isinstance(i, int) and 0 <= i < 64 for i in self.local_layers):
             raise BadRequest("local_layers must be layer numbers from 0; give for example [0, 1].")
         object.__setattr__(self, "local_layers", tuple(sorted(set(self.local_layers))))
+        if self.known and not self.clip:
+            raise BadRequest("Known frames need the clip that they are taken from; give both.")
+        if not all(isinstance(i, int) and 0 <= i < self.frames for i in self.known):
+            raise BadRequest(f"known must be frame numbers from 0 to {self.frames - 1}; give for example [0, 15].")
+        object.__setattr__(self, "known", tuple(sorted(set(self.known))))
 
 
 def times(steps: int, shift: float, start: float = 1.0) -> list[float]:
@@ -104,13 +111,14 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
     """
     import torch
 
-    from core.video.dit import Switches
+    from core.video.dit import Switches, blend_weights
 
     began = time.perf_counter()
     watched = getattr(control, "watched", True)  # a measurement looks at no previews
     config, dit = model.config, model.dit
     device = next(dit.parameters()).device
-    slices = request.frames // config.patch_frames
+    frames_made = (request.frames - 1) // config.stride + 1  # keyframes: fewer than the film has
+    slices = frames_made // config.patch_frames
     layers = tuple(range(config.depth))
     # 1. words
     words, known, unknown = model.words(request.prompt)
@@ -118,20 +126,26 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
     batch = torch.cat([words, torch.zeros_like(words)]) if guided else words
     # 2. noise, or a given clip spoilt by noise
     generator = torch.Generator().manual_seed(request.seed)
-    noise = torch.randn(request.frames, config.latent, config.grid, config.grid, generator=generator)[None]
-    schedule = times(request.num_inference_steps, config.noise_shift, request.strength if request.clip else 1.0)
-    given = None
+    noise = torch.randn(frames_made, config.latent, config.grid, config.grid, generator=generator)[None]
+    schedule = times(
+        request.num_inference_steps, config.noise_shift, request.strength if request.clip and not request.known else 1.0
+    )
+    film = np.frombuffer(request.clip, np.uint8).reshape(-1, SIZE, SIZE, 3)
+    start, given = None, None
     with torch.inference_mode():
         z = noise
-        if request.clip:
-            frames = np.frombuffer(request.clip, np.uint8).reshape(request.frames, SIZE, SIZE, 3)
-            given = model.encode(to_pixels(frames))[None]
-            tokens = edit_tokens(dit.patches(given, config.patch_frames)[0], request.edit, slices, request.seed)
+        if request.clip and not request.known:
+            start = model.encode(to_pixels(film[:: config.stride]))[None]
+            tokens = edit_tokens(dit.patches(start, config.patch_frames)[0], request.edit, slices, request.seed)
             z = (1 - schedule[0]) * dit.unpatch(tokens[None], slices) + schedule[0] * noise
-        first = None
+        fixed = {i: film[i] for i in request.known} if request.known else {}
         if request.first_frame:
-            first = model.encode(to_pixels(picture(request.first_frame)[None]))
-            first = first.expand(len(batch), -1, -1, -1).to(device)
+            fixed[0] = picture(request.first_frame)
+        fixed = {i // config.stride: frame for i, frame in fixed.items() if i % config.stride == 0}
+        if fixed:
+            given = torch.full_like(noise, torch.nan)
+            given[:, list(fixed)] = model.encode(to_pixels(np.stack(list(fixed.values()))))
+            given = given.expand(len(batch), -1, -1, -1, -1).to(device)
         z, batch = z.to(device), batch.to(device)
         # 3. denoise
         attention, calls, done = [], 0, 0
@@ -141,13 +155,13 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
                 break
             switches = Switches(request.local_layers, request.positions, layers, {})
             level = torch.full((len(batch),), t, device=device)
-            guess = dit(z.expand(len(batch), -1, -1, -1, -1), level, batch, first, switches)
+            guess = dit(z.expand(len(batch), -1, -1, -1, -1), level, batch, given, switches)
             x = guess[1:] + request.guidance_scale * (guess[:1] - guess[1:]) if guided else guess
             calls, done = calls + len(batch), index + 1
             z = x + after / t * (z - x)  # Euler along the straight line from the noise through the guess
-            if request.edit == "freeze first slice" and given is not None:
+            if request.edit == "freeze first slice" and start is not None:
                 p = config.patch_frames
-                z[:, :p] = (1 - after) * given[:, :p] + after * noise[:, :p]
+                z[:, :p] = (1 - after) * start[:, :p] + after * noise[:, :p]
             assert switches.maps is not None
             n_words = max(len(known), 1)
             n = slices * dit.places**2
@@ -161,13 +175,39 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
                 break
         # 4. the last guess is the clip
         clip = z if done == request.num_inference_steps else x
-        frames = to_frames(model.decode(clip[0]))
+        decoded = model.decode(clip[0])
+        if (
+            config.residual and given is not None
+        ):  # the pixels of the blend, changed by what the network changed in its latents
+            weights = blend_weights(torch.tensor([float(i in fixed) for i in range(frames_made)])[None])[0].to(device)
+            pixels = torch.zeros_like(decoded)
+            pixels[list(fixed)] = to_pixels(np.stack(list(fixed.values()))).to(device)
+            latents = torch.einsum("st,tcyx->scyx", weights, given[0].nan_to_num())
+            blend = torch.einsum("st,tcyx->scyx", weights, pixels)
+            decoded = blend + _moving(weights, pixels) * (decoded - model.decode(latents))
+        frames = to_frames(decoded)
+        if request.known:  # they are given, not made; a first frame is drawn anew, so that the film has one look
+            made = [i for i in request.known if i % config.stride == 0]
+            frames[[i // config.stride for i in made]] = film[made]
     yield VideoResult(
-        request, frames=frames, fps=float(request.fps), seeds=[request.seed], steps_run=done, model_calls=calls,
+        request, frames=frames, fps=request.fps / config.stride, seeds=[request.seed], steps_run=done, model_calls=calls,
         seconds=time.perf_counter() - began,
         extras={"attention": np.stack(attention), "words": known, "unknown": unknown, "times": schedule[:done],
                 "grid": (slices, dit.places, dit.places)},
     )  # fmt: skip
+
+
+def _moving(weights: Tensor, pixels: Tensor) -> Tensor:
+    """Where something may move between two given frames: near pixels in which they differ, (T, 1, H, W) of 0 and 1;
+    everywhere in frames that have a given one on one side only. weights (T, T), pixels (T, 3, H, W)."""
+    import torch
+
+    between = (weights > 0).sum(1) == 2  # a mixture of two
+    spread = torch.einsum("st,tcyx->scyx", (weights > 0).float(), pixels.square()) / 2
+    mean = torch.einsum("st,tcyx->scyx", (weights > 0).float(), pixels) / 2
+    differ = ((spread - mean.square()).amax(1, keepdim=True) > 0.003).float()  # variance of two: a quarter of d^2
+    near = torch.nn.functional.max_pool2d(differ, 7, stride=1, padding=3)
+    return torch.where(between[:, None, None, None], near, torch.ones_like(near))
 
 
 def picture(data: bytes) -> np.ndarray:

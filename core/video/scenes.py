@@ -89,8 +89,8 @@ def random_scene(rng: np.random.Generator, split: str = "train") -> Scene:
             size=str(rng.choice(list(SIZES))),
             speed=str(rng.choice(list(SPEEDS))),
             # paths keep near the middle of their room: the fewer films fit a caption, the sooner a small net learns them
-            x=float(rng.uniform(0.44, 0.56)),
-            y=float(rng.uniform(0.44, 0.56)),
+            x=float(rng.uniform(0.38, 0.62)),
+            y=float(rng.uniform(0.38, 0.62)),
             phase=float(rng.uniform(0.0, 0.1)),
             jitter=float(rng.uniform(-1, 1)),
         )
@@ -98,9 +98,11 @@ def random_scene(rng: np.random.Generator, split: str = "train") -> Scene:
             return scene
 
 
-def trajectory(scene: Scene, frames: int = FRAMES) -> np.ndarray:
-    """Centre and half-width of the object in each frame: (frames, 3) of x, y, r in pixels."""
-    f = np.arange(frames, dtype=np.float64)
+def trajectory(scene: Scene, frames: int = FRAMES, rate: int = 1) -> np.ndarray:
+    """Centre and half-width of the object in each frame: (frames, 3) of x, y, r in pixels.
+
+    rate: frames drawn for one of the standard clip (2 doubles the frame rate)."""
+    f = np.arange(frames, dtype=np.float64) / rate
     s = f / (FRAMES - 1)  # 0..1 over the standard length, so that speed does not depend on `frames`
     radius = np.full(frames, SIZES[scene.size] + 0.3 * scene.jitter)
     dx, dy = np.zeros(frames), np.zeros(frames)
@@ -121,6 +123,9 @@ def trajectory(scene: Scene, frames: int = FRAMES) -> np.ndarray:
         radius = low + (high - low) * np.clip(s if motion == "grow" else 1 - s, 0, 1)
     # the start is drawn from the room that keeps the whole (16-frame) path inside the picture
     room = radius.max() + 0.7
+    if rate != 1 or frames > FRAMES:  # finer or longer: starts where the standard clip does, and may leave the picture
+        start = trajectory(scene)[0]
+        return np.stack([start[0] + dx - dx[0], start[1] + dy - dy[0], radius], axis=1)
     x0, x1 = room - dx.min(), SIZE - room - dx.max()
     y0, y1 = room - dy.min(), SIZE - room - dy.max()
     if motion == "fall":
@@ -168,9 +173,9 @@ def backdrop(background: str, size: int = SIZE) -> np.ndarray:
     return np.broadcast_to(rows[:, None], (size, size, 3))
 
 
-def render(scene: Scene, frames: int = FRAMES) -> np.ndarray:
-    """The clip: (frames, 48, 48, 3) uint8."""
-    path = trajectory(scene, frames)
+def render(scene: Scene, frames: int = FRAMES, rate: int = 1, start: int = 0) -> np.ndarray:
+    """The clip: (frames, 48, 48, 3) uint8, at `rate` times the standard frame rate, from frame `start` on."""
+    path = trajectory(scene, start + frames, rate)[start:]
     color = np.array(COLORS[scene.color], dtype=np.float32)
     clip = np.repeat(backdrop(scene.background)[None], frames, axis=0)
     # only the box around the object is drawn: four times faster
@@ -180,7 +185,7 @@ def render(scene: Scene, frames: int = FRAMES) -> np.ndarray:
     inside[:, :2] -= corner
     alpha = coverage(scene.shape, inside, 2 * half + 1)[..., None]  # (T, b, b, 1)
     for frame, (left, top), a in zip(clip, corner, alpha, strict=True):
-        ys, xs = slice(max(top, 0), top + 2 * half + 1), slice(max(left, 0), left + 2 * half + 1)
+        ys, xs = (slice(max(low, 0), max(low + 2 * half + 1, 0)) for low in (top, left))
         a = a[max(-top, 0) :, max(-left, 0) :][: len(frame[ys]), : frame[ys, xs].shape[1]]
         frame[ys, xs] += (color - frame[ys, xs]) * a
     return np.rint(clip).astype(np.uint8)

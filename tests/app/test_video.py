@@ -27,7 +27,7 @@ def test_lenses_draw(lens):
 
 
 @pytest.mark.parametrize(
-    ("lens", "key"), [("Ablate", "_ablate_last"), ("Side by side", "_twin_last"), ("Costs", "_picture_last")]
+    ("lens", "key"), [("Ablate", "_ablate_last"), ("Between frames", "_between_last"), ("Costs", "_picture_last")]
 )
 def test_lenses_that_run_the_network_show_what_they_ran(lens, key):
     at = settle(open_page(PAGE, lens=lens, **FAST))
@@ -37,9 +37,37 @@ def test_lenses_that_run_the_network_show_what_they_ran(lens, key):
         assert len(other.frames) == 2
     else:
         assert other.frames.shape == film.frames.shape and (other.frames != film.frames).any()
-    if lens == "Side by side":
-        assert other.request.model == "video-dit-frames" and other.request.seed == film.request.seed
     assert len(at.dataframe) >= 1
+
+
+def test_every_way_to_make_a_film_stands_beside_the_stage():
+    at = settle(open_page(PAGE, lens="Side by side", **FAST))
+    assert errors(at) == []
+    twin = at.session_state["_twin-video-dit-frames_job"].result
+    film = at.session_state["_video_last"]
+    assert twin.request.seed == film.request.seed and (twin.frames != film.frames).any()
+    at.get("button_group")[-1].set_value(["video-dit-factorised", "video-between"]).run()
+    settle(at)
+    assert errors(at) == []
+    rows = list(at.dataframe[-1].value["film"])
+    assert rows == ["full attention", "factorised", "keyframes, then between"]
+
+
+@pytest.mark.parametrize(("task", "frames", "given"), [("fill", 16, 4), ("double", 31, 16), ("extend", 32, 16)])
+def test_films_from_given_frames(task, frames, given):
+    at = settle(open_page(PAGE, lens="Between frames", task=task, **FAST))
+    assert errors(at) == []
+    made = at.session_state["_between_last"]
+    assert made.request.task == task and len(made.frames) == frames and len(made.extras["known"]) == given
+    if task == "fill":
+        assert list(at.dataframe[-1].value["film"]) == ["network", "blending", "repetition"]
+
+
+def test_full_size_asks_for_a_checkpoint_and_refuses_what_makes_no_film(tmp_path):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    (tmp_path / "model.safetensors").write_bytes(b"12345678")
+    at = open_page(PAGE, lens="Full size", video_full=str(tmp_path), **FAST)
+    assert any("this page runs CogVideoX, Wan" in e.value for e in at.error)
 
 
 def test_a_word_can_be_followed():
