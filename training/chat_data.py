@@ -27,11 +27,13 @@ VALUES = {name: [v for v in portraits.ATTRIBUTES[name] if v != "none"] for name 
 
 @dataclass(frozen=True)
 class Picture:
-    """64 codes; record: what it shows; named: the attributes that were asked for before it was drawn."""
+    """64 codes; record: what it shows; named: the attributes that were asked for before it was drawn; changed: which
+    codes an edit changed, to be minded more than those that are copied."""
 
     codes: Any
     record: dict[str, Any] | None = None
     named: frozenset[str] = frozenset()
+    changed: Any = None
 
 
 ASK = {
@@ -113,20 +115,17 @@ CHECK = {
     "hair_color": (
         "is the hair {}",
         "does the person have {} hair",
-        "do you see {} hair",
         *(t.format(x="the hair is {}") for t in _CHECKS),
     ),
     "hair": ("is the hair cut {}", "is the haircut {}", *(t.format(x="the hair cut is {}") for t in _CHECKS)),
     "skin_color": (
         "is the skin {}",
         "does the person have {} skin",
-        "do you see {} skin",
         *(t.format(x="the skin is {}") for t in _CHECKS),
     ),
     "background": (
         "is the background {}",
         "is there a {} background",
-        "do you see a {} background",
         *(t.format(x="the background is {}") for t in _CHECKS),
     ),
     "style": ("is the style {}", "is it drawn in {} style", *(t.format(x="the style is {}") for t in _CHECKS)),
@@ -444,7 +443,7 @@ def question(
         return f"is the {EITHER[name]} {pair[0]} or {pair[1]}", [*fact(name, record), "."]
     right = bool(rng.random() < 0.5)
     asked = pick(CHECK[name], rng, held).format(said(name, true if right else false))
-    return asked, [*fact(name, record), ", so", (" yes" if right else " no", 2.0), "."]
+    return asked, [*fact(name, record), ", so", (" yes" if right else " no", 6.0), "."]
 
 
 def description(
@@ -637,7 +636,7 @@ def small_talk(rng: np.random.Generator, turns: int = 4) -> list[Turn]:
 def edit(name: str, value: Any, before: Picture, after: Picture, rng: np.random.Generator) -> list[Turn]:
     """The same person with one thing changed (name "": nothing); the first picture was sent or drawn."""
     words = asked(wish(name, value, rng) if name else pick(AGAIN, rng), rng)
-    after = Picture(after.codes, after.record, frozenset(SLOTS))
+    after = Picture(after.codes, after.record, frozenset(SLOTS), np.asarray(before.codes) != np.asarray(after.codes))
     if rng.random() < 0.5:
         return [("user", [before, words]), ("bot", [after])]
     return [
@@ -685,6 +684,9 @@ def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float], M
                 more = picture_ids(content.codes, words)
                 weight = weight if role == "bot" else 0.15  # what pictures look like is learned from sent ones too
                 share = [weight if i >= words.first_code else 0.0 for i in more]
+                if content.changed is not None:
+                    for cell in np.flatnonzero(content.changed):
+                        share[2 + cell + cell // 8] *= 3
                 if role == "bot" and weight == 0.5:
                     share[0] = 0.3
                 if content.record and content.named:
