@@ -6,6 +6,8 @@ import streamlit as st
 
 from core import catalog
 from core.audio import music_lm
+from core.audio.speech import SpeechRequest
+from core.audio.symbolic import ScoreRequest
 from ui import learn, page, sound_denoise, sound_full, sound_score, stage
 from ui import result as views
 from ui import sound_parts as parts
@@ -81,11 +83,11 @@ def compare() -> None:
     """Settings side by side."""
     if work == "Codec" and result is not None:
         parts.codec_compare(result)
-    elif work == "Speech" and request is not None:
+    elif work == "Speech" and isinstance(request, SpeechRequest):
         parts.speech_compare(request)
     elif work == "Generate" and request is not None:
         parts.compare_generate(request)
-    elif work == "Score" and request is not None:
+    elif work == "Score" and isinstance(request, ScoreRequest):
         sound_score.compare(request)
     else:
         st.caption("Nothing to compare here: choose another workbench.")

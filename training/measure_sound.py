@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -134,7 +135,8 @@ def generator(model: str, count: int = 24, seeds: int = 5, guidance: float = 3.0
 
     request = catalog.card(model).request_class()
     records = load("music", split="heldout")[1][:count]
-    faults, factors, out = 0, [], {}
+    faults, factors = 0, []
+    out: dict[str, Any] = {}
     with lease("sound-judges") as (judges,):
 
         def hear(prompt: str, seed: int, scale: float) -> dict[str, Any]:
@@ -293,7 +295,7 @@ def hibari() -> dict[str, Any]:
 
 
 def main() -> None:
-    what = {
+    what: dict[str, Callable[[], dict[str, Any]]] = {
         "clips": clips,
         "opening": opening,
         "codec": codec,

@@ -162,7 +162,8 @@ def generate(request: FullSoundRequest, control: Control) -> Iterator[Step | Res
             yield Step("speak", 0, 1, note="one pass; Stop takes effect at its end")
             with torch.inference_mode(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(request.seed)  # these models take no generator
-                wave, rate = {"vits": _vits, "bark": _bark, "speecht5": _speecht5}[kind](*held, request)
+                speak: Voice = {"vits": _vits, "bark": _bark, "speecht5": _speecht5}[kind]
+                wave, rate = speak(held[0], held[1], request)
             steps = 1
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]

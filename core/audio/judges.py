@@ -140,7 +140,7 @@ def asked(prompt: str, labels: dict[str, list[str]]) -> dict[str, Any]:
 
 def agrees(heard: dict[str, Any], wanted: dict[str, Any]) -> dict[str, bool]:
     """Attribute by attribute; the tempo may be 8 % off."""
-    out = {n: heard[n] == wanted[n] for n in ("lead", "drums", "genre", "mode") if n in wanted}
+    out: dict[str, bool] = {n: heard[n] == wanted[n] for n in ("lead", "drums", "genre", "mode") if n in wanted}
     if "tempo" in wanted:
         low, high = wanted["tempo"]
         out["tempo within 8 %"] = 0.92 * low <= heard["tempo"] <= 1.08 * high

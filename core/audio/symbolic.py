@@ -108,7 +108,7 @@ def draw(logits: np.ndarray, allowed: np.ndarray, request: ScoreRequest, rng: np
     if 0 < request.top_k < allowed.sum():
         scaled = np.where(scaled < np.partition(scaled, -request.top_k)[-request.top_k], -np.inf, scaled)
     p = np.exp(scaled - scaled.max())
-    return int(min(np.searchsorted(np.cumsum(p / p.sum()), rng.random()), len(p) - 1))
+    return min(int(np.searchsorted(np.cumsum(p / p.sum()), rng.random())), len(p) - 1)
 
 
 def generate(request: ScoreRequest, control: Control, composer: Composer) -> Iterator[Step | Result]:
