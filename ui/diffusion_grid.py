@@ -173,7 +173,10 @@ def sheet(
             if result is not None and len(result.images):
                 canvas.paste(_cell(result.images).resize((side, side), Image.Resampling.NEAREST), place)
                 if under:
-                    draw.text((place[0] + side // 2, top + side + 1), under(result), ink, font, anchor="ma")
+                    words = under(result)
+                    fits = max(8, min(size, int(size * side / max(1.0, font.getlength(words)))))
+                    drawn = font if fits == size else ImageFont.load_default(size=fits)
+                    draw.text((place[0] + side // 2, top + side + 1), words, ink, drawn, anchor="ma")
             elif preview is not None:
                 small = preview if preview.ndim == 3 else preview[-1]
                 shown = Image.fromarray((small // 2 + 90).astype(np.uint8)).resize(
