@@ -5,7 +5,7 @@
     python -m training.measure_chat code-lm              # pass@1 on held-out tasks, run in the sandbox
 
 Held out: portraits of the split "heldout", the last phrasing of every list, topics that were never refused in training.
-Answers are taken at temperature 0 and must state the fact and the verdict exactly. Pictures: temperature 0.8.
+Answers are taken at temperature 0 and must state the fact and the verdict exactly; pictures with the page's own settings.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Speaker:
         self.judge = attributes.load(folder("attributes-b"))
 
     def say(self, turns: list[tuple[str, str, Any]], seed: int = 0) -> TextResult:
-        """The answer at temperature 0, its picture at 0.8."""
+        """The answer at temperature 0, its picture with the default settings."""
         from core.chat.chat import ChatRequest, generate
 
         request = ChatRequest(conversation=tuple(turns), temperature=0.0, seed=seed)

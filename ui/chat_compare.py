@@ -22,8 +22,8 @@ RIVALS: dict[str, dict[str, Any]] = {
     "likeliest tokens": {"temperature": 0.0, "picture_temperature": 0.0},
     "temperature 0.8": {"temperature": 0.8, "picture_temperature": 0.8},
     "temperature 1.3": {"temperature": 1.3, "picture_temperature": 1.3},
-    "guidance 3": {"temperature": 0.2, "picture_temperature": 0.8, "guidance_scale": 3.0},
-    "guidance off": {"temperature": 0.2, "picture_temperature": 0.8, "guidance_scale": 1.0},
+    "guidance 5": {"guidance_scale": 5.0},
+    "guidance off": {"guidance_scale": 1.0},
     "full-size": {},
     "remote": {},
 }

@@ -54,11 +54,11 @@ class ChatRequest(Request):
     conversation: tuple = ()
     start: tuple = ()
     temperature: float = number(0.2, 0.0, 2.0, help="Of words. 0 takes the likeliest token; 1 follows the model.")
-    picture_temperature: float = number(0.8, 0.0, 2.0, help="Of picture codes.")
+    picture_temperature: float = number(0.5, 0.0, 2.0, help="Of picture codes: 1 follows the model, less is cleaner.")
     top_k: int = integer(0, 0, 500, help="Keep only the k likeliest tokens; 0 keeps all.")
     top_p: float = number(0.95, 0.05, 1.0, help="Keep the likeliest tokens that reach this probability together.")
     guidance_scale: float = number(
-        1.5,
+        3.0,
         1.0,
         5.0,
         step=0.25,
