@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=11)
     args = parser.parse_args()
-    settings = {"num_inference_steps": 20, "guidance_scale": 3.0}
+    settings: dict[str, Any] = {"num_inference_steps": 20, "guidance_scale": 3.0}
     plain = DiffusionRequest(prompt=PROMPT, seed=1, **settings)
     student = DiffusionRequest(model="student", prompt=PROMPT, seed=1, num_inference_steps=4, guidance_scale=1.0)
     complete(plain)  # loads, and sets the number of threads for all

@@ -52,7 +52,7 @@ def build(**changes: Any) -> Any:
         "use_additional_conditions": False,
         **changes,
     }
-    model = PixArtTransformer2DModel(**config)
+    model: Any = PixArtTransformer2DModel(**config)
     nn.init.zeros_(model.proj_out.weight)  # the first prediction is 0, and every layer begins near the identity
     for block in model.transformer_blocks:
         nn.init.zeros_(block.attn2.to_out[0].weight)

@@ -35,7 +35,7 @@ def grid(
     under(result): a short line for each cell. Cells already computed, here or on another page, are not computed again.
     """
     scale = max(scale, SHEET_WIDTH // (64 * len(columns)))  # drawn about as wide as shown: labels stay sharp
-    shown: int | str = "stretch" if len(columns) > 3 else 270 * len(columns)
+    shown: Any = "stretch" if len(columns) > 3 else 270 * len(columns)
     halted = bool(st.session_state.get(f"_{key}_halted", False))
     jobs: list[list[Job | None]] = [
         [_job(cell, f"{key}_{r}_{c}", halted) if cell is not None else None for c, cell in enumerate(row)]
