@@ -52,7 +52,9 @@ MODELS: list[Entry] = [
     Entry("image-tokenizer", loader="core.chat.image_tokenizer:load"),
     Entry("code-lm", loader="core.chat.decoder:load", request="core.chat.code:CodeRequest"),
     Entry("music-lm", loader="core.audio.music_lm:load", request="core.audio.music_lm:GenerateRequest"),
-    Entry("sound-diffusion", loader="core.audio.sound_diffusion:load", request="core.audio.sound_diffusion:DenoiseRequest"),
+    Entry(
+        "sound-diffusion", loader="core.audio.sound_diffusion:load", request="core.audio.sound_diffusion:DenoiseRequest"
+    ),
     Entry("symbolic-music", loader="core.audio.symbolic:load", request="core.audio.symbolic:ScoreRequest"),
     Entry("codec", loader="core.audio.codec:load", request="core.audio.codec:CodecRequest"),
     Entry("hibari", loader="core.audio.speech:load", request="core.audio.speech:SpeechRequest"),
