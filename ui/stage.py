@@ -52,8 +52,7 @@ def job_of(request: Request, key: str, *, auto: bool = True, run: bool = False) 
         last.watchers.pop(owner()[0], None)  # the page no longer waits for the old settings
         if not last.watchers:
             last.stop()
-    elsewhere = job is not None and job.state == "stopped" and job is not last  # by a tab that was closed
-    if job is None or run or elsewhere or (job.state == "done" and job.result is None):
+    if job is None or run or (job.state == "done" and job.result is None):
         job = jobs.submit(asked, *owner())
     elif job.active:
         job = jobs.submit(asked, *owner())  # joins it as a watcher
