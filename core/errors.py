@@ -19,3 +19,8 @@ class DoesNotFit(LabError):
 
 class Unavailable(LabError):
     """Something outside this process (a file, the network, a remote endpoint) is missing or refuses."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library's exception says, short enough to stand inside a sentence of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -11,9 +11,9 @@ import streamlit as st
 from core import catalog
 from core.chat.chat import ChatRequest
 from core.chat.full_size import FullSizeChatRequest
-from core.diffusion.full_size import needed_mb
 from core.errors import LabError
 from core.runtime.jobs import queue
+from core.runtime.shelf import needed_mb
 from ui import chat_full, chat_remote
 from ui.chat_talk import body, stop, talk
 from ui.stage import owner, poll_seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from typing import Any
 
 import streamlit as st
 
@@ -13,6 +12,7 @@ from core.chat import remote
 from core.errors import BadRequest, LabError
 from core.pipeline import Control
 from core.result import Result, Step
+from ui.full_size import stored_secrets
 
 log = logging.getLogger("lab.chat")
 _slots = threading.BoundedSemaphore(8)
@@ -61,13 +61,6 @@ def start(request: remote.RemoteRequest) -> RemoteJob:
     return job
 
 
-def _secrets() -> dict[str, Any]:
-    try:
-        return dict(st.secrets)
-    except (FileNotFoundError, st.errors.StreamlitAPIException, KeyError):
-        return {}
-
-
 def panel() -> None:
     """Service, address, model and key. The key stays in this session's memory."""
     names = [*remote.SERVICES, "Another"]
@@ -77,7 +70,7 @@ def panel() -> None:
     st.session_state.setdefault("_remote_name", model)
     url = st.text_input("Address", key="_remote_url", max_chars=300, help="OpenAI-compatible, up to /v1.")
     st.text_input("Model's name there", key="_remote_name", max_chars=200)
-    if remote.service_key(url, _secrets()):
+    if remote.service_key(url, stored_secrets()):
         st.caption(f"The key is taken from {variable} on this machine.")
     else:
         st.text_input(
@@ -111,9 +104,11 @@ def _chosen() -> None:
 
 
 def _handle(url: str) -> str:
-    key = remote.service_key(url, _secrets()) or st.session_state.get("_remote_key", "")
-    handle = st.session_state.setdefault("_remote_handle", remote.keep_key(""))
-    return remote.keep_key(key.strip(), handle)
+    key = remote.service_key(url, stored_secrets()) or st.session_state.get("_remote_key", "")
+    handle = st.session_state["_remote_handle"] = remote.keep_key(
+        key.strip(), st.session_state.get("_remote_handle", "")
+    )
+    return handle
 
 
 def sent(conversation: tuple) -> tuple:

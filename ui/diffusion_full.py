@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import streamlit as st
 
-from core.chat.remote import keep_key
 from core.diffusion.full_size import FullSizeRequest
 from core.diffusion.remote import SERVICES, SIZES, RemoteImageRequest
 from core.request import Request
 from ui.controls import build
 from ui.diffusion_grid import run_one
-from ui.full_size import choose
+from ui.full_size import choose, stored_key
 from ui.result import badge, details, picture
 
 HINT = (
@@ -66,20 +64,8 @@ def _remote(prompt: str) -> RemoteImageRequest | None:
     )
     name = st.text_input("Model's name there", model, max_chars=200, key=f"full_name_{service}")
     size = st.selectbox("Size", SIZES, index=1, key="full_size")
-    key = ""
-    if variable and url.rstrip("/") == address.rstrip("/"):  # a service's key goes to its own address only
-        key = os.environ.get(variable, "") or str(_secrets().get(variable, ""))
-        words = f"The key is taken from {variable}." if key else f"Set {variable} in the environment or st.secrets."
-        st.caption(words)
-    handle = keep_key(key, st.session_state.setdefault("_full_handle", keep_key("")))
+    handle = stored_key(url, (address, variable), "_full_handle")
     st.caption("Your prompt is sent to this address. Its pictures are another model's, not ours.")
     if not url or not name:
         return None
     return build(RemoteImageRequest, base_url=url, name=name, prompt=prompt, size=size, key=handle)
-
-
-def _secrets() -> dict[str, Any]:
-    try:
-        return dict(st.secrets)
-    except (FileNotFoundError, KeyError, st.errors.StreamlitAPIException):
-        return {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+from core.chat.remote import keep_key, service_key
 from core.runtime import hub, memory
 from ui.page import guard
 from ui.stage import job_of, job_words, poll_seconds
@@ -65,3 +68,24 @@ def _download(found: hub.Found, key: str) -> str:
 
     progress()
     return job.result.text if job.result is not None and job.state == "done" else ""  # type: ignore[attr-defined]
+
+
+def stored_secrets() -> dict[str, Any]:
+    """What st.secrets holds; {} where there is no such file."""
+    try:
+        return dict(st.secrets)
+    except (FileNotFoundError, KeyError, st.errors.StreamlitAPIException):
+        return {}
+
+
+def stored_key(url: str, service: tuple[str, ...], session_key: str) -> str:
+    """The handle of this session's key for `url`, which is `service`'s (address, environment variable, …) or another's.
+
+    Says where the key comes from, or where to put it; a service's key goes to its own address only.
+    """
+    address, variable = service[:2]
+    key = service_key(url, stored_secrets(), [service])
+    if variable and url.rstrip("/") == address.rstrip("/"):
+        st.caption(f"The key is taken from {variable}." if key else f"Set {variable} in the environment or st.secrets.")
+    handle = st.session_state[session_key] = keep_key(key, st.session_state.get(session_key, ""))
+    return handle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import streamlit as st
@@ -11,11 +10,10 @@ from core.audio.audiocraft import AudiocraftRequest, installed
 from core.audio.full_sound import KINDS, FullSoundRequest, kind_of
 from core.audio.music_lm import GenerateRequest
 from core.audio.remote import SERVICES, RemoteSpeechRequest
-from core.chat.remote import keep_key
 from core.request import Request
 from ui import sound_views as show
 from ui.controls import build
-from ui.full_size import choose
+from ui.full_size import choose, stored_key
 from ui.stage import stage
 
 HINT = (
@@ -112,23 +110,11 @@ def _remote() -> RemoteSpeechRequest | None:
     name = st.text_input("Model's name there", model, max_chars=200, key=f"voice_name_{service}")
     speaker = st.text_input("Voice's name there", voice, max_chars=100, key=f"voice_voice_{service}")
     words = st.text_area("Text", "Sound is only air that moves.", max_chars=2000, key="voice_text")
-    key = ""
-    if variable and url.rstrip("/") == address.rstrip("/"):  # a service's key goes to its own address only
-        key = os.environ.get(variable, "") or str(_secrets().get(variable, ""))
-        said = f"The key is taken from {variable}." if key else f"Set {variable} in the environment or st.secrets."
-        st.caption(said)
-    handle = keep_key(key, st.session_state.setdefault("_voice_handle", keep_key("")))
+    handle = stored_key(url, (address, variable), "_voice_handle")
     st.caption("Your text is sent to this address. The voice is another model's, not ours.")
     if not (url and name and speaker and words.strip()):
         return None
     return build(RemoteSpeechRequest, base_url=url, name=name, voice=speaker, text=words, key=handle)
-
-
-def _secrets() -> dict[str, Any]:
-    try:
-        return dict(st.secrets)
-    except (FileNotFoundError, KeyError, st.errors.StreamlitAPIException):
-        return {}
 
 
 def draw(request: Request | None) -> Any:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from core.audio import dsp
-from core.diffusion.full_size import needed_mb
-from core.errors import BadRequest, DoesNotFit, Unavailable
+from core.errors import BadRequest, Unavailable, first_line
 from core.request import Request, integer, number, seed_field, text
 from core.result import AudioResult, Result, Step
+from core.runtime.aside import aside
+from core.runtime.shelf import Shelf, needed_mb
 
 if TYPE_CHECKING:
     from core.pipeline import Control
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 PIPELINES = ("AudioLDMPipeline", "AudioLDM2Pipeline", "MusicLDMPipeline", "StableAudioPipeline")
 SPEAKERS = ("vits", "bark", "speecht5")
 KINDS = (*PIPELINES, *SPEAKERS, "musicgen")  # what the page lets through
-_lock = threading.RLock()
-_held: dict[str, Any] = {}  # folder -> what `_open` gave, at most one
+shelf = Shelf()
 
 
 @dataclass(frozen=True)
@@ -74,30 +72,11 @@ def kind_of(folder: Path) -> str:
 
 def open_model(source: str) -> tuple[str, Any]:
     """(kind, what runs it), loaded once and held until another is asked for. Raises in one sentence."""
-    from core.runtime import memory
-
     folder = Path(source).expanduser()
     kind = kind_of(folder)
     if kind not in (*PIPELINES, *SPEAKERS):
         raise BadRequest(f"“{folder.name[:80]}” is a {kind[:40]}; this page runs {', '.join(KINDS)}.")
-    with _lock:
-        if source not in _held:
-            _held.clear()
-            memory.trim()
-            need, free = needed_mb(folder), memory.budget_mb() - memory.rss_mb()
-            if need > free:
-                raise DoesNotFit(
-                    f"{folder.name} needs about {need:,.0f} MB and {max(free, 0):,.0f} of the {memory.budget_mb():,.0f} "
-                    "MB budget are free; choose a smaller checkpoint or set LAB_MEMORY_MB higher."
-                )
-            try:
-                _held[source] = _open(folder, kind)
-            except (BadRequest, Unavailable):
-                raise
-            except Exception as error:  # whatever a broken checkpoint makes the library raise
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-                raise Unavailable(f"{folder.name} cannot be loaded ({reason}); fetch the checkpoint again.") from error
-        return kind, _held[source]
+    return kind, shelf.take(source, lambda: needed_mb(folder), lambda: _open(folder, kind))
 
 
 def _open(folder: Path, kind: str) -> Any:
@@ -166,8 +145,9 @@ def generate(request: FullSoundRequest, control: Control) -> Iterator[Step | Res
                 wave, rate = speak(held[0], held[1], request)
             steps = 1
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise BadRequest(f"This {kind} refused these settings ({reason}); change them and run again.") from error
+        raise BadRequest(
+            f"This {kind} refused these settings ({first_line(error)}); change them and run again."
+        ) from error
     if not len(wave):
         raise Unavailable("Stopped before there was any sound.")
     loudest = float(np.abs(wave).max())
@@ -188,7 +168,6 @@ def _denoise(pipe: Any, request: FullSoundRequest, control: Control) -> Iterator
     """The pipeline on a thread of its own: step numbers, then ((samples, channels), rate). Stop ends it within a step."""
     import torch
 
-    inbox: queue.Queue[Any] = queue.Queue()
     accepted = inspect.signature(pipe.__call__).parameters
     options: dict[str, Any] = {
         "prompt": request.prompt,
@@ -200,31 +179,23 @@ def _denoise(pipe: Any, request: FullSoundRequest, control: Control) -> Iterator
     if request.guidance_scale >= 0:
         options["guidance_scale"] = request.guidance_scale
 
-    def each(index: int, _time: Any, _latents: Any) -> None:
-        inbox.put(index + 1)
-        if control.stopped:
-            raise InterruptedError
+    def work(put: Callable[[Any], None]) -> None:
+        def each(index: int, _time: Any, _latents: Any) -> None:
+            put(index + 1)
+            if control.stopped:
+                raise InterruptedError
 
-    def work() -> None:
         try:
-            sound = pipe(**options, callback=each, callback_steps=1).audios[0]
-            inbox.put((np.asarray(sound, np.float32), _rate(pipe)))
+            sound = np.asarray(pipe(**options, callback=each, callback_steps=1).audios[0], np.float32)
         except InterruptedError:
-            inbox.put((np.zeros(0, np.float32), _rate(pipe)))
-        except Exception as error:  # handed to the caller, who turns it into a sentence
-            inbox.put(error)
+            sound = np.zeros(0, np.float32)
+        put(sound[:, None] if sound.ndim == 1 else sound.T if sound.shape[0] < sound.shape[1] else sound)
 
-    threading.Thread(target=work, name="lab-full-sound", daemon=True).start()
-    while True:
-        item = inbox.get()
-        if isinstance(item, Exception):
-            raise ValueError(str(item))
-        if isinstance(item, int):
-            yield item
-            continue
-        sound, rate = item  # (samples,) or (channels, samples)
-        yield (sound[:, None] if sound.ndim == 1 else sound.T if sound.shape[0] < sound.shape[1] else sound), rate
-        return
+    try:
+        for item in aside(work, "lab-full-sound"):
+            yield item if isinstance(item, int) else (item, _rate(pipe))
+    except Exception as error:  # whatever the pipeline raises; the caller makes a sentence of it
+        raise ValueError(str(error)) from error
 
 
 def _rate(pipe: Any) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from core.audio import upload
-from core.chat.remote import _keys, check_address, sentence
+from core.chat.remote import check_address, client, sentence
 from core.errors import BadRequest, Unavailable
 from core.request import Request, number, text
 from core.result import AudioResult, Result, Step
@@ -60,15 +60,9 @@ def generate(request: RemoteSpeechRequest, control: Control) -> Iterator[Step | 
 
     started = time.perf_counter()
     yield Step("speak", 0, 1, note=f"asking {request.base_url}")
-    client = openai.OpenAI(
-        base_url=request.base_url,
-        api_key=_keys.get(request.key) or "none",
-        max_retries=1,
-        timeout=httpx2.Timeout(SECONDS, connect=10.0),
-    )
     try:
-        with client:
-            answer = client.audio.speech.create(
+        with client(request.base_url, request.key, SECONDS, retries=1) as endpoint:
+            answer = endpoint.audio.speech.create(
                 model=request.name,
                 voice=request.voice,
                 input=request.text,

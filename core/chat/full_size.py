@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import inspect
 import json
-import queue
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from core.errors import BadRequest, DoesNotFit, LabError, Unavailable
+from core.errors import BadRequest, Unavailable, first_line
 from core.request import Request, integer, number, seed_field, text
 from core.result import Result, Step, TextResult
+from core.runtime.aside import aside
+from core.runtime.shelf import Shelf, needed_mb
 
 if TYPE_CHECKING:
     from core.pipeline import Control
 
 SIDE = 1024  # pictures are scaled down to this before the checkpoint's own preparation
-_lock = threading.Lock()
-_held: dict[str, Chatter] = {}  # folder -> model, at most one
+shelf = Shelf()
 
 
 @dataclass(frozen=True)
@@ -169,45 +168,40 @@ def _tokens(chatter: Chatter, request: FullSizeChatRequest, control: Control) ->
 
     from core.chat.sampling import choose, described
 
-    inbox: queue.Queue[Any] = queue.Queue()
     noise = torch.Generator().manual_seed(request.seed)
     labels: Any = Labels(chatter.tokenizer)
     inputs = chatter.inputs(request.conversation).to(chatter.model.device)
 
-    class Choose(LogitsProcessor):  # type: ignore[misc]
-        """Leaves one token, chosen by our own dice, for the library to take."""
+    def work(put: Callable[[Any], None]) -> None:
+        class Choose(LogitsProcessor):  # type: ignore[misc]
+            """Leaves one token, chosen by our own dice, for the library to take."""
 
-        def __call__(self, _: Any, scores: Any) -> Any:
-            logits = scores[0].float().cpu()
-            token, chances, kept = choose(
-                logits, torch.isfinite(logits), temperature=request.temperature, top_k=request.top_k,
-                top_p=request.top_p, noise=noise,
-            )  # fmt: skip
-            inbox.put((token, described(token, chances, kept, labels, forced=False)))
-            only = torch.full_like(scores, float("-inf"))
-            only[:, token] = 0
-            return only
+            def __call__(self, _: Any, scores: Any) -> Any:
+                logits = scores[0].float().cpu()
+                token, chances, kept = choose(
+                    logits, torch.isfinite(logits), temperature=request.temperature, top_k=request.top_k,
+                    top_p=request.top_p, noise=noise,
+                )  # fmt: skip
+                put((token, described(token, chances, kept, labels, forced=False)))
+                only = torch.full_like(scores, float("-inf"))
+                only[:, token] = 0
+                return only
+
+        chatter.model.generate(
+            **inputs, logits_processor=[Choose()], stopping_criteria=[Stop()], do_sample=False, num_beams=1,
+            max_new_tokens=request.max_new_tokens,
+        )  # fmt: skip
 
     class Stop(StoppingCriteria):  # type: ignore[misc]
         def __call__(self, ids: Any, _: Any, **more: Any) -> Any:
             return torch.full((len(ids),), control.stopped, device=ids.device)
 
-    def work() -> None:
-        try:
-            chatter.model.generate(
-                **inputs, logits_processor=[Choose()], stopping_criteria=[Stop()], do_sample=False, num_beams=1,
-                max_new_tokens=request.max_new_tokens,
-            )  # fmt: skip
-            inbox.put(None)
-        except Exception as error:  # handed to the caller, who turns it into a sentence
-            inbox.put(error)
-
-    threading.Thread(target=work, name="lab-full-size-chat", daemon=True).start()
-    while (item := inbox.get()) is not None:
-        if isinstance(item, Exception):
-            reason = (str(item).splitlines() or [type(item).__name__])[0][:160]
-            raise BadRequest(f"{type(chatter.model).__name__} cannot answer this ({reason}); ask something shorter.")
-        yield item
+    try:
+        yield from aside(work, "lab-full-size-chat")
+    except Exception as error:
+        raise BadRequest(
+            f"{type(chatter.model).__name__} cannot answer this ({first_line(error)}); ask something shorter."
+        ) from error
 
 
 def open_chatter(source: str) -> Chatter:
@@ -215,33 +209,20 @@ def open_chatter(source: str) -> Chatter:
 
     Raises Unavailable (no such folder, broken, an architecture that transformers lacks) or DoesNotFit before loading.
     """
-    from core.diffusion.full_size import needed_mb
-    from core.runtime import memory
-
     folder = Path(source).expanduser()
-    with _lock:
-        if source in _held:
-            return _held[source]
-        try:
-            kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise Unavailable(f"“{folder.name}” holds no readable config.json; give a checkpoint folder.") from None
-        _held.clear()
-        memory.trim()
-        need, free = needed_mb(folder), memory.budget_mb() - memory.rss_mb()
-        if need > free:
-            raise DoesNotFit(
-                f"{folder.name} needs about {need:,.0f} MB and {max(free, 0):,.0f} of the {memory.budget_mb():,.0f} MB "
-                "budget are free; choose a smaller checkpoint or set LAB_MEMORY_MB higher."
-            )
-        try:
-            _held[source] = _load(folder, kind)
-        except LabError:
-            raise
-        except Exception as error:  # whatever a broken checkpoint makes the library raise
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-            raise Unavailable(f"{folder.name} cannot be loaded ({reason}); fetch the checkpoint again.") from error
-        return _held[source]
+
+    def need() -> float:
+        _kind(folder)
+        return needed_mb(folder)
+
+    return shelf.take(source, need, lambda: _load(folder, _kind(folder)))
+
+
+def _kind(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Unavailable(f"“{folder.name}” holds no readable config.json; give a checkpoint folder.") from None
 
 
 def _load(folder: Path, kind: str) -> Chatter:

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -22,6 +22,8 @@ from core.request import Request, flag, integer, number, text
 from core.result import Result, Step, TextResult
 
 if TYPE_CHECKING:
+    import openai
+
     from core.pipeline import Control
 
 # name: (address, environment variable of its key, a model to start with)
@@ -50,12 +52,35 @@ def keep_key(key: str, handle: str = "") -> str:
     return handle
 
 
-def service_key(base_url: str, found: dict[str, Any] | None = None) -> str:
-    """The environment's (or `found`'s: st.secrets) key for this address; only a service's own address gets its key."""
-    for address, variable, _ in SERVICES.values():
+def key_of(handle: str) -> str:
+    """The key behind a handle, "" when there is none."""
+    return _keys.get(handle, "")
+
+
+def service_key(
+    base_url: str, found: dict[str, Any] | None = None, services: Iterable[tuple[str, ...]] = tuple(SERVICES.values())
+) -> str:
+    """The environment's (or `found`'s: st.secrets) key for this address; only a service's own address gets its key.
+
+    services: (address, environment variable, …) of each.
+    """
+    for address, variable, *_ in services:
         if variable and base_url.rstrip("/") == address.rstrip("/"):
             return os.environ.get(variable, "") or str((found or {}).get(variable, ""))
     return ""
+
+
+def client(base_url: str, key: str, seconds: float, retries: int) -> openai.OpenAI:
+    """A client of the endpoint. key: a handle. seconds: silence after which it counts as gone."""
+    import httpx2
+    import openai
+
+    return openai.OpenAI(
+        base_url=base_url,
+        api_key=key_of(key) or "none",
+        max_retries=retries,
+        timeout=httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+    )
 
 
 @dataclass(frozen=True)
@@ -146,12 +171,7 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     from core.chat import tools
 
     started = time.perf_counter()
-    client = openai.OpenAI(
-        base_url=request.base_url,
-        api_key=_keys.get(request.key) or "none",
-        max_retries=RETRIES,
-        timeout=httpx2.Timeout(request.silence, connect=min(CONNECT_SECONDS, request.silence)),
-    )
+    endpoint = client(request.base_url, request.key, request.silence, RETRIES)
     pieces: list[str] = []
     made: list[tools.Made] = []
     fault, first, rounds = "", 0.0, 0
@@ -161,7 +181,7 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
             answer = Answer()
             may = {"tools": tools.SPECS} if request.tools and rounds < ROUNDS else {}
             rounds += 1
-            for piece in answer.read(_stream(client, request, talk, may), control):
+            for piece in answer.read(_stream(endpoint, request, talk, may), control):
                 first = first or time.perf_counter() - started
                 pieces.append(piece)
                 yield Step("token", len(pieces), 0, data={"label": piece, "modality": "text"})
@@ -178,7 +198,7 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
         fault = sentence(error)
     finally:
-        client.close()
+        endpoint.close()
     spent = time.perf_counter() - started
     yield TextResult(
         request,
@@ -197,8 +217,8 @@ def generate(request: RemoteRequest, control: Control) -> Iterator[Step | Result
     )
 
 
-def _stream(client: Any, request: RemoteRequest, talk: list[dict[str, Any]], may: dict[str, Any]) -> Any:
-    return client.chat.completions.create(
+def _stream(endpoint: Any, request: RemoteRequest, talk: list[dict[str, Any]], may: dict[str, Any]) -> Any:
+    return endpoint.chat.completions.create(
         model=request.name,
         messages=talk,
         stream=True,
@@ -290,10 +310,7 @@ def names(base_url: str, key: str) -> list[str]:
 
     check_address(base_url)
     try:
-        client = openai.OpenAI(
-            base_url=base_url, api_key=_keys.get(key) or "none", max_retries=0, timeout=httpx2.Timeout(CONNECT_SECONDS)
-        )
-        with client:
-            return sorted(str(m.id) for m in client.models.list().data)[:200]
+        with client(base_url, key, CONNECT_SECONDS, retries=0) as endpoint:
+            return sorted(str(m.id) for m in endpoint.models.list().data)[:200]
     except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as error:
         raise BadRequest(sentence(error)) from None

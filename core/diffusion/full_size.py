@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import inspect
 import json
-import queue
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from core.errors import BadRequest, DoesNotFit, Unavailable
+from core.errors import BadRequest, Unavailable, first_line
 from core.request import Request, integer, number, seed_field, text
 from core.result import ImageResult, Step
+from core.runtime.aside import aside
+from core.runtime.shelf import Shelf, needed_mb
 
 if TYPE_CHECKING:
     from core.pipeline import Control
 
 LIBRARIES = ("diffusers", "transformers")
-_lock = threading.Lock()
-_held: dict[str, Any] = {}  # folder -> pipeline, at most one
+shelf = Shelf()  # pictures and films share it
 
 
 @dataclass(frozen=True)
@@ -56,28 +55,13 @@ class FullSizeRequest(Request):
 
 def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | ImageResult]:
     """One Step a denoising step, last an ImageResult. Stop interrupts the pipeline within a step."""
-    import torch
-
     yield Step("load", note=Path(request.folder).name)
     pipe = open_pipeline(request.folder)
     started = time.perf_counter()
     accepted = inspect.signature(pipe.__call__).parameters
     images, seeds, steps_run = [], [], 0
     for number_, seed in enumerate(request.sample_seeds(request.count)):
-        options: dict[str, Any] = {
-            "prompt": request.prompt,
-            "num_inference_steps": request.num_inference_steps,
-            "generator": torch.Generator("cpu").manual_seed(seed),
-            "output_type": "np",
-        }
-        if request.negative_prompt and "negative_prompt" in accepted:
-            options["negative_prompt"] = request.negative_prompt
-        if request.guidance_scale >= 0 and "guidance_scale" in accepted:
-            options["guidance_scale"] = request.guidance_scale
-        for side in ("width", "height"):
-            if getattr(request, side) and side in accepted:
-                options[side] = getattr(request, side)
-        for item in run_steps(pipe, options, control, accepted):
+        for item in run_steps(pipe, settings(request, seed, accepted), control, accepted):
             if isinstance(item, int):
                 steps_run += 1
                 done = number_ * request.num_inference_steps + item
@@ -99,6 +83,26 @@ def generate(request: FullSizeRequest, control: Control) -> Iterator[Step | Imag
     )
 
 
+def settings(request: Any, seed: int, accepted: Any) -> dict[str, Any]:
+    """A picture's or film's request as the arguments of a pipeline that takes those of the names `accepted`."""
+    import torch
+
+    options: dict[str, Any] = {
+        "prompt": request.prompt,
+        "num_inference_steps": request.num_inference_steps,
+        "generator": torch.Generator("cpu").manual_seed(seed),
+        "output_type": "np",
+    }
+    if request.negative_prompt and "negative_prompt" in accepted:
+        options["negative_prompt"] = request.negative_prompt
+    if request.guidance_scale >= 0 and "guidance_scale" in accepted:
+        options["guidance_scale"] = request.guidance_scale
+    for side in ("width", "height"):
+        if getattr(request, side) and side in accepted:
+            options[side] = getattr(request, side)
+    return options
+
+
 class _Stopped(Exception):
     """Raised inside a pipeline that knows no other way to stop; carries its latents."""
 
@@ -106,41 +110,33 @@ class _Stopped(Exception):
 def run_steps(pipe: Any, options: dict[str, Any], control: Control, accepted: Any) -> Iterator[Any]:
     """Run the pipeline on a thread of its own: step numbers while it works, then what it made, values in [0, 1]:
     pictures (N, H, W, 3), or films (N, T, H, W, 3) for core.video.full_size."""
-    inbox: queue.Queue[Any] = queue.Queue()
 
-    def each(_: Any, index: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        inbox.put(index + 1)
-        if control.stopped:
-            pipe._interrupt = True
-        return tensors
+    def work(put: Callable[[Any], None]) -> None:
+        def each(_: Any, index: int, _time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            put(index + 1)
+            if control.stopped:
+                pipe._interrupt = True
+            return tensors
 
-    def older(index: int, _time: Any, latents: Any) -> None:  # the callback of PixArt and other older pipelines
-        inbox.put(index + 1)
-        if control.stopped:
-            raise _Stopped(latents)
+        def older(index: int, _time: Any, latents: Any) -> None:  # the callback of PixArt and other older pipelines
+            put(index + 1)
+            if control.stopped:
+                raise _Stopped(latents)
 
-    def work() -> None:
         calls = {"callback_on_step_end": each, "callback": older}
         more = next(({name: call} for name, call in calls.items() if name in accepted), {})
         try:
             made = pipe(**options, **more)
-            inbox.put(made.images if "images" in made else made.frames)
+            put(made.images if "images" in made else made.frames)
         except _Stopped as stop:
-            inbox.put(_decoded(pipe, stop.args[0]))
-        except Exception as error:  # handed to the caller, who turns it into a sentence
-            inbox.put(error)
+            put(_decoded(pipe, stop.args[0]))
 
-    thread = threading.Thread(target=work, name="lab-full-size", daemon=True)
-    thread.start()
-    while True:
-        item = inbox.get()
-        if isinstance(item, Exception):
-            reason = (str(item).splitlines() or [type(item).__name__])[0][:160]
-            raise BadRequest(f"{type(pipe).__name__} refused these settings ({reason}); change them and run again.")
-        yield item
-        if not isinstance(item, int):
-            thread.join()
-            return
+    try:
+        yield from aside(work, "lab-full-size")
+    except Exception as error:
+        raise BadRequest(
+            f"{type(pipe).__name__} refused these settings ({first_line(error)}); change them and run again."
+        ) from error
 
 
 def _decoded(pipe: Any, latents: Any) -> np.ndarray:
@@ -152,60 +148,39 @@ def _decoded(pipe: Any, latents: Any) -> np.ndarray:
     return pipe.image_processor.postprocess(pictures, output_type="np")
 
 
-def needed_mb(folder: Path) -> float:
-    """Memory for the weights as they will be loaded: float32 on a CPU, half on a GPU."""
-    from core.runtime import devices
-
-    stored = 0.0
-    for path in folder.rglob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        half = any(isinstance(v, dict) and v.get("dtype") in ("F16", "BF16") for v in header.values())
-        stored += path.stat().st_size * (2 if half and devices.device() == "cpu" else 1)
-    return stored / 1e6
-
-
 def open_pipeline(source: str) -> Any:
     """The pipeline of a folder, loaded once and held until another is asked for.
 
     Raises Unavailable (no such folder, broken), BadRequest (foreign code, no pipeline) or DoesNotFit before loading.
     """
-    from core.runtime import devices, memory
-
     folder = Path(source).expanduser()
-    with _lock:
-        if source in _held:
-            return _held[source]
-        absent = check_folder(folder)
-        _held.clear()
-        memory.trim()
-        need, free = needed_mb(folder), memory.budget_mb() - memory.rss_mb()
-        if need > free:
-            raise DoesNotFit(
-                f"{folder.name} needs about {need:,.0f} MB and {max(free, 0):,.0f} of the {memory.budget_mb():,.0f} MB "
-                "budget are free; choose a smaller checkpoint or set LAB_MEMORY_MB higher."
-            )
-        import torch
-        from diffusers import DiffusionPipeline
 
-        device = devices.device()
-        dtype = torch.float32 if device == "cpu" else torch.bfloat16
-        try:
-            pipe = DiffusionPipeline.from_pretrained(
-                str(folder), torch_dtype=dtype, local_files_only=True, use_safetensors=True, **absent
-            )
-        except Exception as error:  # whatever a broken checkpoint makes the library raise
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-            raise Unavailable(f"{folder.name} cannot be loaded ({reason}); fetch the checkpoint again.") from error
-        pipe.set_progress_bar_config(disable=True)
-        if device == "cuda":
-            pipe.enable_model_cpu_offload()
-        else:
-            pipe.to(device)
-            if hasattr(pipe, "enable_attention_slicing") and need > 500:
-                pipe.enable_attention_slicing()
-        _held[source] = pipe
-        return pipe
+    def need() -> float:
+        check_folder(folder)
+        return needed_mb(folder)
+
+    return shelf.take(source, need, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Any:
+    import torch
+    from diffusers import DiffusionPipeline
+
+    from core.runtime import devices
+
+    device = devices.device()
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    pipe = DiffusionPipeline.from_pretrained(
+        str(folder), torch_dtype=dtype, local_files_only=True, use_safetensors=True, **check_folder(folder)
+    )
+    pipe.set_progress_bar_config(disable=True)
+    if device == "cuda":
+        pipe.enable_model_cpu_offload()
+    else:
+        pipe.to(device)
+        if hasattr(pipe, "enable_attention_slicing") and needed_mb(folder) > 500:
+            pipe.enable_attention_slicing()
+    return pipe
 
 
 def check_folder(folder: Path) -> dict[str, None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from core.chat.remote import _keys, check_address, sentence
+from core.chat.remote import check_address, client, key_of, sentence
 from core.errors import BadRequest, Unavailable
 from core.request import Request, choice, text
 from core.result import ImageResult, Step
@@ -71,17 +71,11 @@ def _openai(request: RemoteImageRequest) -> np.ndarray:
     import httpx2
     import openai
 
-    client = openai.OpenAI(
-        base_url=request.base_url,
-        api_key=_keys.get(request.key) or "none",
-        max_retries=1,
-        timeout=httpx2.Timeout(SECONDS, connect=10.0),
-    )
     # The newer image models answer in base64 always and refuse the field; the older and most servers want it.
     more: dict[str, Any] = {} if request.name.startswith("gpt-image") else {"response_format": "b64_json"}
     try:
-        with client:
-            answer = client.images.generate(
+        with client(request.base_url, request.key, SECONDS, retries=1) as endpoint:
+            answer = endpoint.images.generate(
                 model=request.name,
                 prompt=request.prompt,
                 size=request.size,
@@ -99,8 +93,8 @@ def _hugging_face(request: RemoteImageRequest) -> np.ndarray:
 
     width, height = (int(side) for side in request.size.split("x"))
     try:
-        client = InferenceClient(token=_keys.get(request.key) or None, timeout=SECONDS)
-        image = client.text_to_image(request.prompt, model=request.name, width=width, height=height)
+        hub = InferenceClient(token=key_of(request.key) or None, timeout=SECONDS)
+        image = hub.text_to_image(request.prompt, model=request.name, width=width, height=height)
     except InferenceTimeoutError:
         raise Unavailable("Hugging Face was silent for too long; run again, or choose a faster model.") from None
     except (HfHubHTTPError, OSError, ValueError, StopIteration) as error:

@@ -78,8 +78,6 @@ def packable(frames: int, name: str) -> int:
 
 def generate(request: FullVideoRequest, control: Control) -> Iterator[Step | VideoResult]:
     """One Step a denoising step, last a VideoResult. Stop ends the denoising within a step; the frames are decoded."""
-    import torch
-
     yield Step("load", note=Path(request.folder).name)
     pipe = full_size.open_pipeline(request.folder)
     name = family(type(pipe).__name__)
@@ -88,21 +86,9 @@ def generate(request: FullVideoRequest, control: Control) -> Iterator[Step | Vid
             getattr(pipe.vae, way)()
     started = time.perf_counter()
     accepted = inspect.signature(pipe.__call__).parameters
-    options: dict[str, Any] = {
-        "prompt": request.prompt,
-        "num_inference_steps": request.num_inference_steps,
-        "generator": torch.Generator("cpu").manual_seed(request.seed),
-        "output_type": "np",
-    }
-    if request.negative_prompt:
-        options["negative_prompt"] = request.negative_prompt
-    if request.guidance_scale >= 0:
-        options["guidance_scale"] = request.guidance_scale
+    options = full_size.settings(request, request.seed, accepted)
     if request.frames:
         options["num_frames" if "num_frames" in accepted else "video_length"] = packable(request.frames, name)
-    for side in ("width", "height"):
-        if getattr(request, side):
-            options[side] = getattr(request, side)
     done, film = 0, None
     for item in full_size.run_steps(pipe, options, control, accepted):
         if isinstance(item, int):

@@ -170,7 +170,7 @@ def test_a_missing_folder_is_one_sentence():
 def test_memory_is_judged_before_a_checkpoint_is_loaded(tiny: Path, monkeypatch: pytest.MonkeyPatch):
     disk, need = full_size.describe(str(tiny))
     assert 0 < disk <= need < 5
-    monkeypatch.setattr(full_size, "_held", {})
+    full_size.shelf.clear()
     monkeypatch.setenv("LAB_MEMORY_MB", "1")
     with pytest.raises(DoesNotFit):
         full_size.open_model(str(tiny))

@@ -194,7 +194,7 @@ ARCHITECTURES = [
 def room(monkeypatch):
     monkeypatch.setenv("LAB_MEMORY_MB", "20000")
     yield
-    full_size._held.clear()
+    full_size.shelf.clear()
 
 
 @pytest.mark.parametrize(("build", "asked", "side"), ARCHITECTURES, ids=lambda x: getattr(x, "__name__", str(x)))

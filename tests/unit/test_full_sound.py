@@ -146,7 +146,7 @@ def test_what_cannot_run_is_one_sentence(tmp_path: Path, denoiser: Path, monkeyp
     with pytest.raises(BadRequest) as caught:
         play(tmp_path)
     assert "bert" in str(caught.value) and "vits" in str(caught.value)
-    monkeypatch.setattr(full_sound, "_held", {})
+    full_sound.shelf.clear()
     monkeypatch.setenv("LAB_MEMORY_MB", "1")
     with pytest.raises(DoesNotFit):
         play(denoiser)

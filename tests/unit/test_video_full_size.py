@@ -123,7 +123,7 @@ def animatediff(path):
 def room(monkeypatch):
     monkeypatch.setenv("LAB_MEMORY_MB", "20000")
     yield
-    loader._held.clear()
+    loader.shelf.clear()
 
 
 @pytest.mark.parametrize("build", [cogvideox, wan, ltx, mochi, latte, animatediff])
