@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from core.chat import tasks
 from core.chat.vocabulary import END, PAD, START, Vocabulary
-from training.loop import RUNS, Run, publish
+from training.loop import RUNS, Run, native_bf16, publish
 
 FOLDER = Path("assets/models/code-lm")
 
@@ -81,7 +81,7 @@ class QuickLinear(torch.nn.Linear):
 
 def product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """x @ w.T, in training by Bf16Product where the processor has it."""
-    quick = torch.is_grad_enabled() and torch.cpu._is_avx512_bf16_supported()
+    quick = torch.is_grad_enabled() and native_bf16()
     result: torch.Tensor = Bf16Product.apply(x, w) if quick else x @ w.T
     return result
 

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from core.gan.labels import ATTRIBUTES, C_DIM, one_hot, row_of
 from core.gan.load import classes, load_folder
 from core.gan.networks import Encoder
+from training.loop import Run, save_sheet, to_tensor, to_uint8
 from training.loop import generator as rng
-from training.loop import save_sheet, to_tensor, to_uint8
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "assets" / "models"
@@ -138,24 +138,17 @@ def encoder(minutes: float = 2.0) -> dict[str, Tensor]:
     if not path.exists():
         g = load_folder(MODELS / "stylegan2").generator.requires_grad_(False)
         e, data, noise = Encoder(Z_DIM), Portraits(5), rng(5)
-        optimizer = torch.optim.Adam(e.parameters(), 3e-3, (0.9, 0.99), fused=True)
-        begin, step, fit = time.process_time(), 0, torch.zeros(())
-        while (p := (time.process_time() - begin) / (60 * minutes)) < 1:
-            x, c = data.next(16)
+        run = Run("gan-encoder", e, minutes, lr=3e-3, batch=16)
+        for _ in run:
+            x, c = data.next(run.batch)
             mean, log_var = e(x)
             z = mean + (0.5 * log_var).exp() * torch.randn(mean.shape, generator=noise)
             w = g.mapping(z, c).unsqueeze(1).expand(-1, g.num_ws, -1)
             fit = picture_loss(g.synthesis(w, None, side=32), F.avg_pool2d(x, 2))
             kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(1).mean()
-            optimizer.param_groups[0]["lr"] = 3e-3 * 0.5 * (1 + math.cos(math.pi * p))
-            optimizer.zero_grad(set_to_none=True)
-            (fit + 1e-4 * kl).backward()
-            optimizer.step()
-            step += 1
-            if step % 100 == 0:
-                print(f"encoder {100 * p:.0f} % fit={float(fit.detach()):.4f} kl={float(kl.detach()):.1f}", flush=True)
+            run.update(fit + 1e-4 * kl, fit=float(fit.detach()), kl=float(kl.detach()))
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(e.state_dict(), path)
+        torch.save(run.ema.state_dict(), path)
     return torch.load(path, weights_only=True)
 
 

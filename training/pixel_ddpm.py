@@ -20,7 +20,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 from torch import nn
 
 from training import loop
-from training.latent_diffusion import times
+from training.latent_diffusion import begin_still, times
 from training.text import MODELS
 
 FOLDER = MODELS / "pixel-ddpm"
@@ -42,13 +42,7 @@ def build(**changes: Any) -> Any:
         "resnet_time_scale_shift": "scale_shift",
         **changes,
     }
-    unet: Any = UNet2DModel(**config)
-    nn.init.zeros_(unet.conv_out.weight)
-    for name, module in unet.named_modules():  # every block begins as the identity
-        if name.endswith(("conv2", "to_out.0")):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-    return unet
+    return begin_still(UNet2DModel(**config), "conv2", "to_out.0")
 
 
 def scheduler() -> Any:

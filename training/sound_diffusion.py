@@ -19,7 +19,7 @@ import torch
 from diffusers import StableAudioDiTModel
 from transformers import EncodecModel
 
-from core.audio.sound_diffusion import PATCH, Denoiser
+from core.audio.sound_diffusion import PATCH, Denoiser, velocity
 from training.loop import Run, autocast, publish
 from training.music_lm import CODEC, tokens
 from training.sound_text import opened
@@ -61,15 +61,8 @@ def loss_of(
     noise = torch.randn(x.shape, generator=generator)
     mixed = x + t[:, None, None] * (noise - x)
     with autocast():
-        v = Denoiser.velocity(_With(model), mixed, t, states, mask, pooled)  # type: ignore[arg-type]
+        v = velocity(model, mixed, t, states, mask, pooled)
     return (v.float() - (noise - x)).pow(2).mean()
-
-
-class _With:
-    """A network in the place of Denoiser.model."""
-
-    def __init__(self, model: Any):
-        self.model = model
 
 
 def save(run: Run, net: Denoiser, held: torch.Tensor, captions: list[str]) -> None:

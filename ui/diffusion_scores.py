@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,21 @@ def scores(result: Any) -> dict[str, Any]:
     return figures
 
 
-def kept_scores(result: Any) -> dict[str, Any]:
-    """The same, computed once a result and session."""
-    kept = st.session_state.setdefault("_cell_scores", {})
+def kept(place: str, result: Any, make: Callable[[], Any], most: int) -> Any:
+    """`make()`, once a result and session, under the name `place`; at most `most` of them."""
+    store = st.session_state.setdefault(place, {})
     name = result.request.digest()
-    if name not in kept:
-        if len(kept) > 400:
-            kept.clear()
-        kept[name] = scores(result)
-    return kept[name]
+    if name not in store:
+        if len(store) > most:
+            store.clear()
+        store[name] = make()
+    return store[name]
+
+
+def kept_scores(result: Any) -> dict[str, Any]:
+    """`scores`, computed once a result and session."""
+    found: dict[str, Any] = kept("_cell_scores", result, lambda: scores(result), 400)
+    return found
 
 
 def score_line(result: Any) -> str:

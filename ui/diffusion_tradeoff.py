@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from core.diffusion.request import DiffusionRequest
 from core.errors import LabError
 from ui import style
 from ui.diffusion_grid import wrapped
+from ui.diffusion_scores import kept
 
 # name in the card's sweep -> (title, unit, family whose colour it takes)
 FIGURES = {
@@ -80,7 +82,8 @@ def _plots(results: Sequence[Any]) -> None:
 
     judge = Reference.load()
     alike, rows_alike = score.matching(judge.labels, score.named(results[0].request.prompt))
-    figures = [_kept(result, judge.features[rows_alike]) for result in results]
+    real = judge.features[rows_alike]
+    figures = [kept("_sweep_figures", r, partial(measured, r, real), 100) for r in results]
     scales = [result.request.guidance_scale for result in results]
     stored = catalog.card(results[0].request.model).extra.get("sweep") or []
     names = [name for name in FIGURES if all(name in row for row in figures)]
@@ -107,17 +110,6 @@ def _plots(results: Sequence[Any]) -> None:
             else ""
         )
     )
-
-
-def _kept(result: Any, real: np.ndarray) -> dict[str, tuple[float, float, float]]:
-    """`measured`, once a result and session."""
-    kept = st.session_state.setdefault("_sweep_figures", {})
-    name = result.request.digest()
-    if name not in kept:
-        if len(kept) > 100:
-            kept.clear()
-        kept[name] = measured(result, real)
-    return kept[name]
 
 
 def _stored(figure: Any, sweep: Sequence[dict[str, Any]], name: str) -> None:

@@ -69,6 +69,12 @@ def inside(r: AudioResult) -> None:
             st.caption(f"step {i + 1}")
 
 
+UNREAD = learn.Failure(
+    "Words it never read",
+    "Its vocabulary is the captions of its training. Other words are unknown to it.",
+    {"prompt": "a dubstep remix of a whale"},
+    {"prompt": EXAMPLES[0]},
+)
 FAILURES = (
     learn.Failure(
         "One step only",
@@ -89,12 +95,7 @@ FAILURES = (
         {"guidance_scale": 10.0},
         {"guidance_scale": 3.0},
     ),
-    learn.Failure(
-        "Words it never read",
-        "Its vocabulary is the captions of its training. Other words are unknown to it.",
-        {"prompt": "a dubstep remix of a whale"},
-        {"prompt": EXAMPLES[0]},
-    ),
+    UNREAD,
 )
 QUESTIONS = (
     learn.Question(

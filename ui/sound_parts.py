@@ -293,12 +293,7 @@ FAILURES = (
         {"seconds": 4.0},
         "Back to 4 s",
     ),
-    learn.Failure(
-        "Words it never read",
-        "Its vocabulary is the captions of its training. Other words are unknown to it.",
-        {"prompt": "a dubstep remix of a whale"},
-        {"prompt": EXAMPLES[0]},
-    ),
+    sound_denoise.UNREAD,
 )
 QUESTIONS = (
     learn.Question(

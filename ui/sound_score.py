@@ -80,7 +80,6 @@ def piano_roll(notes: list[score.Note], seconds: float) -> Any:
     import plotly.graph_objects as go
 
     figure = style.figure(height=320, title="Piano roll", barmode="overlay", bargap=0.1)
-    names = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
     for channel, part in PARTS.items():
         mine = [n for n in notes if n[2] == channel]
         figure.add_trace(
@@ -96,7 +95,7 @@ def piano_roll(notes: list[score.Note], seconds: float) -> Any:
                 customdata=[
                     ("kick", "snare", "hi-hat", "ride")[score.DRUMS.index(n[3])]
                     if channel == 9
-                    else f"{names[n[3] % 12]}{n[3] // 12 - 1}"
+                    else f"{pitch.NAMES[n[3] % 12]}{n[3] // 12 - 1}"
                     for n in mine
                 ],
                 hovertemplate="%{customdata} at %{base:.2f} s<extra>" + part + "</extra>",
@@ -130,7 +129,7 @@ def inside(r: AudioResult) -> None:
     import plotly.graph_objects as go
 
     figure = style.figure(height=220, title="How often each pitch class is written")
-    figure.add_trace(go.Bar(x=["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"], y=classes))
+    figure.add_trace(go.Bar(x=list(pitch.NAMES), y=classes))
     st.plotly_chart(figure, key="classes")
     st.caption(
         f"{len(tokens)} tokens for {len(r.waveform) / r.sample_rate:.0f} s: the codec language model needs 200 a second."

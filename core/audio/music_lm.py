@@ -142,8 +142,9 @@ class GenerateRequest(Request):
             raise BadRequest("The prompt is empty; describe some music or a sound, such as “a siren”.")
 
 
-def sample(logits: np.ndarray, request: GenerateRequest, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(K, V) logits -> ((K,) drawn tokens, (K, V) probabilities after temperature, top-k and top-p)."""
+def sample(logits: np.ndarray, request: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(K, V) logits (-inf: forbidden) -> ((K,) drawn tokens, (K, V) probabilities after the request's temperature, top_k
+    and top_p)."""
     scaled = logits.astype(np.float64) / request.temperature
     if 0 < request.top_k < scaled.shape[1]:
         floor = np.partition(scaled, -request.top_k, axis=1)[:, -request.top_k, None]

@@ -53,22 +53,29 @@ class Denoiser:
     def velocity(
         self, x: torch.Tensor, t: torch.Tensor, states: torch.Tensor, mask: torch.Tensor, pooled: torch.Tensor
     ) -> torch.Tensor:
-        """x (B, 32, T) at times t (B,) in 0 (sound) .. 1 (noise) -> velocity (B, 32, T)."""
-        b, c, frames = x.shape
-        tokens = x.view(b, c, frames // PATCH, PATCH).permute(0, 3, 1, 2).reshape(b, c * PATCH, frames // PATCH)
-        out = self.model(
-            tokens,
-            t,
-            encoder_hidden_states=states,
-            global_hidden_states=pooled,
-            rotary_embedding=rotary(self.model.config.attention_head_dim // 2, tokens.shape[2] + 1),
-            encoder_attention_mask=mask.bool(),
-        ).sample
-        return out.view(b, PATCH, c, -1).permute(0, 2, 3, 1).reshape(b, c, frames)
+        """`velocity` by the network held here."""
+        return velocity(self.model, x, t, states, mask, pooled)
 
     def unscale(self, x: torch.Tensor) -> torch.Tensor:
         """Normalised -> the codec's latents."""
         return x * self.scale + self.mean
+
+
+def velocity(
+    model: Any, x: torch.Tensor, t: torch.Tensor, states: torch.Tensor, mask: torch.Tensor, pooled: torch.Tensor
+) -> torch.Tensor:
+    """x (B, 32, T) at times t (B,) in 0 (sound) .. 1 (noise) -> velocity (B, 32, T). model: a StableAudioDiTModel."""
+    b, c, frames = x.shape
+    tokens = x.view(b, c, frames // PATCH, PATCH).permute(0, 3, 1, 2).reshape(b, c * PATCH, frames // PATCH)
+    out = model(
+        tokens,
+        t,
+        encoder_hidden_states=states,
+        global_hidden_states=pooled,
+        rotary_embedding=rotary(model.config.attention_head_dim // 2, tokens.shape[2] + 1),
+        encoder_attention_mask=mask.bool(),
+    ).sample
+    return out.view(b, PATCH, c, -1).permute(0, 2, 3, 1).reshape(b, c, frames)
 
 
 def rotary(width: int, length: int) -> Any:

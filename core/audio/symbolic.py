@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from core.audio import score
+from core.audio.music_lm import sample
 from core.errors import BadRequest, Unavailable
 from core.request import Request, integer, number, seed_field, text
 from core.result import AudioResult, Result, Step
@@ -83,6 +84,7 @@ class ScoreRequest(Request):
     """A piece of music as a score, from a caption."""
 
     PIPELINE = "core.audio.symbolic"
+    top_p: ClassVar[float] = 1.0  # for `sample`: all that top_k leaves
 
     model: str = "symbolic-music"
     prompt: str = text(EXAMPLES[0], 300, help="Genre, mood, key, lead instrument, drums, tempo.")
@@ -100,15 +102,6 @@ class ScoreRequest(Request):
         if not self.prompt.strip():
             raise BadRequest("The prompt is empty; describe some music, such as “slow sad piano”.")
         melody_keys(self.melody)
-
-
-def draw(logits: np.ndarray, allowed: np.ndarray, request: ScoreRequest, rng: np.random.Generator) -> int:
-    """One token: (V,) logits, (V,) bool -> its number."""
-    scaled = np.where(allowed, logits.astype(np.float64) / request.temperature, -np.inf)
-    if 0 < request.top_k < allowed.sum():
-        scaled = np.where(scaled < np.partition(scaled, -request.top_k)[-request.top_k], -np.inf, scaled)
-    p = np.exp(scaled - scaled.max())
-    return min(int(np.searchsorted(np.cumsum(p / p.sum()), rng.random())), len(p) - 1)
 
 
 def generate(request: ScoreRequest, control: Control, composer: Composer) -> Iterator[Step | Result]:
@@ -129,13 +122,13 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
             # 1. Probabilities, masked by the grammar
             out = composer.model(torch.tensor([fresh]), past_key_values=cache, use_cache=True)
             calls += 1
-            token = draw(out.logits[0, -1].float().numpy(), grammar.mask(), request, rng)
+            logits = np.where(grammar.mask(), out.logits[0, -1].float().numpy(), -np.inf)
+            token = int(sample(logits[None], request, rng)[0][0])
             # 2. A given melody takes the place of the lead's keys
             if melody and composer.vocabulary[token].startswith("lead:"):
                 token = composer.number[f"lead:{melody[sum(t.startswith('lead:') for t in tokens) % len(melody)]}"]
             word = composer.vocabulary[token]
             if word == "beat":
-                total = max(1, int(np.ceil(request.seconds * score.to_notes(tokens)[1]["tempo"] / 60)))
                 if beats == total or control.stopped:
                     break
                 beats += 1
@@ -146,6 +139,7 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
             fresh = [token]
             if len(tokens) == 3:
                 head = list(ids)
+                total = max(1, int(np.ceil(request.seconds * score.to_notes(tokens)[1]["tempo"] / 60)))
             # 3. The context slides: caption and header stay, the older half of the beats goes
             if len(ids) > len(head) + WINDOW and word == "beat":
                 starts = [i for i, t in enumerate(ids) if i >= len(head) and composer.vocabulary[t] == "beat"]
