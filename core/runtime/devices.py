@@ -20,8 +20,11 @@ def setup() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     import torch
+    from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(max(1, int(os.environ.get("LAB_THREADS", "1"))))
+    threads = max(1, int(os.environ.get("LAB_THREADS", "1")))
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)  # numpy's own, whose sums depend on it too: a sound came out otherwise without `make`
 
 
 def device() -> str:

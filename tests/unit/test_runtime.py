@@ -1,18 +1,20 @@
 """Loading inside the budget, the catalog, and the command line."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import types
 
 import pytest
+import threadpoolctl
 
 from core import catalog
 from core.__main__ import main
 from core.catalog import Entry
 from core.errors import DoesNotFit, Unavailable, UnknownModel
-from core.runtime import memory, models
+from core.runtime import devices, memory, models
 
 CARD = """---
 id: {id}
@@ -196,3 +198,11 @@ def test_listing_models_imports_no_torch():
 def test_every_card_of_the_lab_is_well_formed():
     catalog.reload()
     assert catalog.problems() == []
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core has one thread")
+def test_sums_of_numpy_do_not_depend_on_the_number_of_cores():
+    threadpoolctl.threadpool_limits(2)
+    devices.setup.cache_clear()
+    devices.setup()
+    assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {1}
