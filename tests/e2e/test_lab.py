@@ -77,6 +77,7 @@ def test_present_hides_the_chrome_and_walks_with_the_keyboard(page, app):
     page.goto(f"{app}/GAN_lineage?present=true")
     ready(page)
     page.get_by_text(re.compile(r"1 of \d")).wait_for()
+    page.locator('[data-testid="stSidebar"]').wait_for(state="hidden")  # the style comes a moment after the tour
     assert not page.locator('[data-testid="stSidebar"]').is_visible()
     for _ in range(20):  # a key that falls into a redraw is lost: press again
         page.keyboard.press("ArrowRight")
