@@ -59,7 +59,7 @@ IDEAS = [
 SETTLE_SECONDS = 2.0  # the page is drawn and answers before the first job brings torch in
 
 # The strip of live samples, quick ones first: the last one imports diffusers, which takes seconds.
-STRIP = ("stylegan2", "progan", "vae", "latent-diffusion", "student")
+STRIP = ("stylegan2", "vae", "latent-diffusion", "student")
 PROMPT = (
     "a portrait of a person with tan skin, curly blue hair, glasses and a smile on a pink background, avataaars style"
 )
