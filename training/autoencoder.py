@@ -106,7 +106,7 @@ def train_decoder(minutes: float, lr: float = 7e-4, batch: int = 4) -> None:
     from training.portraits import load
 
     pictures, held = load("train", 64)[0], load("heldout", 64)[0]
-    latents = np.load(LATENTS / "train.npy", mmap_mode="r")
+    latents = encoded()
     model: Any = AutoencoderTiny.from_pretrained(FOLDER).to(memory_format=torch.channels_last)
     model.encoder.requires_grad_(False)
     run = loop.Run("decoder", model, minutes, lr, batch=batch, ema=0.998)
@@ -140,6 +140,13 @@ def psnr(x: np.ndarray, y: np.ndarray) -> float:
     """Mean over pictures of the peak signal-to-noise ratio in dB of (N, H, W, 3) uint8."""
     error = np.square(x.astype(np.float32) - y).mean((1, 2, 3)).clip(1e-3)
     return float(np.mean(10 * np.log10(255**2 / error)))
+
+
+def encoded() -> np.ndarray:
+    """Latents of the training portraits, (N, 4, 16, 16) fp16, made by the shipped autoencoder where they are missing."""
+    if not (LATENTS / "train.npy").exists():
+        encode_all()
+    return np.load(LATENTS / "train.npy", mmap_mode="r")
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training import loop
+from training.autoencoder import encoded
 from training.portraits import ATTRIBUTES, captions
 from training.text import LENGTH, MODELS
 from training.words import caption
@@ -105,7 +106,7 @@ class Captions:
     ) -> None:
         from training.portraits import load
 
-        self.latents = np.load("runs/latents/train.npy", mmap_mode="r")  # (N, 4, 16, 16) fp16
+        self.latents = encoded()  # (N, 4, 16, 16) fp16
         _, self.records = load("train", 64)
         self.tokenizer = tokenizer or CLIPTokenizer.from_pretrained(FOLDER / "tokenizer")
         self.encoder = text_encoder or CLIPTextModel.from_pretrained(FOLDER / "text_encoder", dtype=torch.float32)
