@@ -1,4 +1,4 @@
-// Renders one avatar a line of SPEC (JSON: {style, options}) as SIZE x SIZE RGB bytes, in order, into OUT.
+// Renders one avatar a line of SPEC (JSON: {style, options}; or {svg, background} of an emoji) as SIZE x SIZE RGB bytes, in order, into OUT.
 // Usage: node portraits.mjs HOME SPEC OUT SIZE   (HOME holds node_modules; it lies outside this folder)
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -15,12 +15,13 @@ const out = fs.openSync(outPath, 'w');
 const rgb = Buffer.alloc(size * size * 3);
 for (const line of fs.readFileSync(specPath, 'utf8').split('\n')) {
   if (!line) continue;
-  const { style, options } = JSON.parse(line);
-  styles[style] ??= await load(style);
-  const svg = createAvatar(styles[style], options).toString();
+  const { style, options, svg: given, background } = JSON.parse(line);
+  if (style) styles[style] ??= await load(style);
+  const svg = given ?? createAvatar(styles[style], options).toString();
   // without loadSystemFonts: false resvg reads every font of the system for each picture (10 times slower)
-  const rgba = new Resvg(svg, { fitTo: { mode: 'width', value: size }, font: { loadSystemFonts: false } })
-    .render().pixels;
+  const rgba = new Resvg(svg, {
+    fitTo: { mode: 'width', value: size }, font: { loadSystemFonts: false }, background,
+  }).render().pixels;
   for (let i = 0, j = 0; i < rgba.length; i += 4) {
     rgb[j++] = rgba[i]; rgb[j++] = rgba[i + 1]; rgb[j++] = rgba[i + 2];
   }

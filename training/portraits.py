@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -411,7 +412,7 @@ def install_node_packages() -> Path:
     if stamp.is_file() and stamp.read_text() == hashlib.sha256(lock).hexdigest():
         return NODE
     if not (shutil.which("node") and shutil.which("npm")):
-        raise SystemExit("The portraits need Node.js 18 or later with npm: install it and run this again.")
+        raise SystemExit("The pictures need Node.js 18 or later with npm: install it and run this again.")
     NODE.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(here / name, NODE / name)
@@ -422,21 +423,25 @@ def install_node_packages() -> Path:
 
 def render(specs: list[tuple[str, Options]], size: int = SIZE, processes: int = 2) -> np.ndarray:
     """Pictures (N, size, size, 3) uint8 of `specs`, pairs of style and DiceBear options, in their order."""
+    return render_lines([{"style": style, "options": options} for style, options in specs], size, processes)
+
+
+def render_lines(specs: list[dict[str, Any]], size: int, processes: int = 2) -> np.ndarray:
+    """Pictures (N, size, size, 3) uint8 of `specs`, each {style, options} or {svg, background}: see portraits.mjs."""
     home = install_node_packages()
-    work = DATA / "render"
-    work.mkdir(parents=True, exist_ok=True)
+    DATA.mkdir(parents=True, exist_ok=True)
     jobs, parts = [], np.array_split(np.arange(len(specs)), processes)
-    for number, part in enumerate(parts):
-        spec = work / f"{number}.jsonl"
-        lines = [json.dumps({"style": specs[i][0], "options": specs[i][1]}) + "\n" for i in part]
-        spec.write_text("".join(lines))
-        script = Path(__file__).with_suffix(".mjs")
-        command = ["node", str(script), str(home), str(spec), str(work / f"{number}.rgb"), str(size)]
-        jobs.append(subprocess.Popen(command))
-    if any([job.wait() for job in jobs]):
-        raise SystemExit("Rendering failed: the message of node stands above.")
-    pictures = np.concatenate([np.fromfile(work / f"{n}.rgb", np.uint8) for n in range(len(parts))])
-    shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(dir=DATA, prefix="render-") as folder:
+        work = Path(folder)
+        for number, part in enumerate(parts):
+            spec = work / f"{number}.jsonl"
+            spec.write_text("".join(json.dumps(specs[i]) + "\n" for i in part))
+            script = Path(__file__).with_suffix(".mjs")
+            command = ["node", str(script), str(home), str(spec), str(work / f"{number}.rgb"), str(size)]
+            jobs.append(subprocess.Popen(command))
+        if any([job.wait() for job in jobs]):
+            raise SystemExit("Rendering failed: the message of node stands above.")
+        pictures = np.concatenate([np.fromfile(work / f"{n}.rgb", np.uint8) for n in range(len(parts))])
     return pictures.reshape(len(specs), size, size, 3)
 
 
