@@ -16,9 +16,9 @@ import streamlit as st
 
 from core.runtime.jobs import Job, queue
 from ui.page import guard
-from ui.stage import owner
+from ui.stage import owner, waiting
 
-POLL_SECONDS = 0.22
+POLL_SECONDS = 0.15
 CHUNKS = {"slow": 60, "medium": 300, "full": 600}  # training steps a job: a few seconds
 
 
@@ -99,7 +99,7 @@ def run(request: Any, key: str, limit: int, view: Callable[[Chain], None], look:
     c.look = look
     moving = c.mode != "rest" or (c.job is not None and c.job.active)
 
-    @st.fragment(run_every=POLL_SECONDS if moving else None)
+    @st.fragment(run_every=POLL_SECONDS * waiting() if moving else None)
     def live() -> None:
         with guard():
             advance(c, request, limit * c.legs)

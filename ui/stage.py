@@ -21,9 +21,14 @@ from ui.page import guard
 POLL_SECONDS = 0.4
 
 
+def waiting() -> int:
+    """Sessions that wait for a job, 1 to 8: pages look at theirs so much more rarely, or drawing would starve the worker."""
+    return min(8, max(1, queue().owners()))
+
+
 def poll_seconds() -> float:
-    """How often a page looks at its job: less often the more sessions wait, or drawing would starve the worker."""
-    return POLL_SECONDS * min(8, max(1, queue().owners()))
+    """How often a page looks at its job."""
+    return POLL_SECONDS * waiting()
 
 
 def owner() -> tuple[str, Callable[[], bool]]:
