@@ -1,6 +1,7 @@
-"""Train the image tokenizer on the portraits.
+"""Train the image tokenizer on the portraits, its decoder on emoji too.
 
     python -m training.image_tokenizer --minutes 6
+    python -m training.image_tokenizer --minutes 4 --decoder-only   # portraits and emoji; the codes stay as they are
 
 Loss: L1 and squared error, the middle of the picture counting up to three times (mouths and glasses are a few pixels
 there), L1 of the picture's gradients (edges), a small head that reads the attributes off the quantised latents (it is
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from core.catalog import MODELS_DIR
 from core.chat.image_tokenizer import ImageTokenizer
 from core.metrics.attributes import AttributeClassifier, load_folder
-from training import portraits
+from training import emoji, portraits
 from training.loop import RUNS, Run, autocast, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/image-tokenizer")
@@ -86,7 +87,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     images, records = portraits.load("train", 64)
-    held, _ = portraits.load("heldout", 64)
+    held = np.array(portraits.load("heldout", 64)[0][:16])
     y = labels(records)
     model = WithHead()
     judge = load_folder(MODELS_DIR / "attributes-a").requires_grad_(False)
@@ -97,18 +98,26 @@ def main() -> None:
         model.tokenizer.load_state_dict(weights)
     if options.decoder_only:  # the codes stay what they are, and with them the any-to-any model
         model.tokenizer.encoder.requires_grad_(False)
-    run = Run(name, model, options.minutes, lr=2e-3, batch=options.batch, ema=0.995)
+        objects, _ = emoji.load("train")
+        held = np.concatenate([held[:8], emoji.load("heldout")[0][::75][:8]])
+        unknown = torch.full((3 * options.batch // 8, len(NAMES)), -100)
+    run = Run(name, model, options.minutes, lr=1e-3 if options.decoder_only else 2e-3, batch=options.batch, ema=0.995)
     rng = np.random.default_rng(run.step)
     for _ in run:
         rows = rng.integers(0, len(images), options.batch)
-        parts = model.losses(to_tensor(images[rows]), y[rows])
-        parts["seen"] = seen(judge, parts.pop("out"), y[rows])
+        batch, known = images[rows], y[rows]
+        if options.decoder_only:  # three pictures in eight are emoji
+            others = objects[rng.integers(0, len(objects), len(unknown))]
+            batch = np.concatenate([batch[len(others) :], others])
+            known = torch.cat([known[len(others) :], unknown])
+        parts = model.losses(to_tensor(batch), known)
+        parts["seen"] = seen(judge, parts.pop("out"), known)
         loss = parts["l1"] + parts["edges"] + parts["mse"] + 0.05 * parts["head"] + 0.03 * parts["seen"]
         run.update(loss, **{name: float(part.detach()) for name, part in parts.items()})
         if run.due("sheet", 1.0):
-            run.sheet(compare(run.ema.tokenizer, held[:16]))
+            run.sheet(compare(run.ema.tokenizer, held))
     size = publish(FOLDER, _=run.ema.tokenizer)
-    run.sheet(compare(run.ema.tokenizer, held[:16]))
+    run.sheet(compare(run.ema.tokenizer, held))
     print(f"{run.step} steps, {sum(p.numel() for p in model.tokenizer.parameters()):,} parameters, {size:,} bytes")
 
 
