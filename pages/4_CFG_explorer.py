@@ -15,7 +15,7 @@ open_page(
     "Classifier-free guidance in one strip: the same noise, the prompt turned up from left to right. "
     "See what it buys, what it costs, and why it works.",
     tour=[
-        Scene("Left: the prompt is ignored. Right: it is shouted.", {"scales": "0, 1, 2, 3, 5, 8, 15"}),
+        Scene("Left: the prompt is ignored. Right: it is shouted.", {"scales": lens.SCALES}),
         Scene("Two predictions a step, and their difference.", {"lens": "Why it works"}),
         Scene("Other ways to guide, same seed.", {"lens": "Guiders"}),
     ],
@@ -39,7 +39,7 @@ if request is not None:
             "Why it works": lambda: lens.why(request, scales),
             "Trade-off": lambda: diffusion_tradeoff.trade_off(request, scales),
             "Guiders": lambda: lens.guiders(request),
-            "Presets": lambda: lens.presets(request),
+            "Presets": lens.presets,
             "X/Y/Z grid": lambda: diffusion_xyz.xyz(request, [card.id for card in models(words=True)]),
             "Learn": diffusion_learn.cfg_learn,
         }

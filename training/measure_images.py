@@ -2,6 +2,7 @@
 
     python -m training.measure_images autoencoder
     python -m training.measure_images latent-diffusion --prompts 100
+    python -m training.measure_images latent-diffusion --prompts 60 --only-sweep 15 30   # more points of the trade-off
     python -m training.measure_images student --prompts 100
     python -m training.measure_images clip               # and t5, pixel-ddpm, vae, vae-2d
 
@@ -26,7 +27,7 @@ from training import loop
 
 MODELS = Path("assets/models")
 FREE = Path("assets/prompts/free.json")
-SWEEP = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0)  # guidance of the trade-off page
+SWEEP = (0.0, 1.0, 2.0, 3.0, 4.0, 7.5, 15.0, 30.0)  # guidance of the trade-off page
 DEFAULT = {"latent-diffusion": ("DDIM", 20, 3.0), "student": ("DDIM", 4, 1.0), "latent-dit": ("DPM++ flow", 20, 3.0)}
 
 
@@ -87,8 +88,15 @@ def named_right(images: np.ndarray, wanted: list[dict[str, Any]]) -> float:
 
 
 def copies(images: np.ndarray) -> tuple[float, float]:
-    """Share of `images` within 0.04 (RMSE at 32 px, range 0 to 1) of a training portrait; the same of held-out ones."""
+    """`near_share` of `images` to the training portraits; the same of held-out ones."""
     from training.portraits import load
+
+    train, held = load("train", 64)[0], load("heldout", 64)[0][:200]
+    return near_share(images, train), near_share(held, train)
+
+
+def near_share(images: np.ndarray, train: np.ndarray) -> float:
+    """Share of `images` within 0.04 (RMSE at 32 px, range 0 to 1) of one of `train`; both (N, 64, 64, 3) uint8."""
 
     def small(x: np.ndarray) -> np.ndarray:
         return np.concatenate(
@@ -98,14 +106,9 @@ def copies(images: np.ndarray) -> tuple[float, float]:
             ]
         )
 
-    train, held = small(load("train", 64)[0]), small(load("heldout", 64)[0][:200])
-    norms = np.square(train).sum(1)
-
-    def near(x: np.ndarray) -> float:
-        square = np.square(x).sum(1)[:, None] + norms - 2 * x @ train.T
-        return round(float((np.sqrt(square.min(1).clip(0) / 3072) < 0.04).mean()), 3)
-
-    return near(small(images)), near(held)
+    x, known = small(images), small(train)
+    square = np.square(x).sum(1)[:, None] + np.square(known).sum(1) - 2 * x @ known.T
+    return round(float((np.sqrt(square.min(1).clip(0) / 3072) < 0.04).mean()), 3)
 
 
 def measure_text_to_image(
@@ -120,10 +123,8 @@ def measure_text_to_image(
 
     model = load_folder(MODELS / name)
     _, steps, guidance = DEFAULT[name]
-    real, records = load("heldout", 64)
-    chosen = np.random.default_rng(7).permutation(len(records))[:count]
-    asked = [records[i] for i in chosen]
-    prompts = [r["captions"][i % len(r["captions"])] for i, r in enumerate(asked)]
+    real, _ = load("heldout", 64)
+    chosen, asked, prompts = heldout_prompts(count)
     figures: dict[str, Any] = {"prompts": count, "steps": steps, "guidance": guidance}
     figures["cpu_seconds_a_picture"] = seconds_a_picture(model, prompts[0], steps, guidance)
     images = pictures(model, prompts, steps, guidance)
@@ -150,6 +151,28 @@ def measure_text_to_image(
     figures["free_right_no_template"] = named_right(drawn[:30], [f["names"] for f in free[:30]])
     figures["near_copies"], figures["near_copies_real"] = copies(images)
     return figures, table
+
+
+def heldout_prompts(count: int) -> tuple[np.ndarray, list[dict[str, Any]], list[str]]:
+    """Rows of `count` held-out portraits, drawn alike each time, their records, and one caption of each."""
+    from training.portraits import load
+
+    _, records = load("heldout", 64)
+    chosen = np.random.default_rng(7).permutation(len(records))[:count]
+    asked = [records[i] for i in chosen]
+    return chosen, asked, [r["captions"][i % len(r["captions"])] for i, r in enumerate(asked)]
+
+
+def more_sweep(name: str, count: int, scales: Sequence[float]) -> None:
+    """Measure the trade-off at `scales` and put them into the card's table, beside or in place of what stands there."""
+    from core.diffusion.load import load_folder
+
+    _, asked, prompts = heldout_prompts(count)
+    rows = sweep(load_folder(MODELS / name), prompts, asked, DEFAULT[name][1], {}, scales)
+    card = yaml.safe_load((MODELS / name / "README.md").read_text().split("---\n", 2)[1])
+    table = {row["w"]: row for row in [*card.get("sweep", []), *rows]}
+    fill_card(name, sweep=[table[w] for w in sorted(table)])
+    print(json.dumps(rows))
 
 
 def seconds_a_picture(model: Any, prompt: str, steps: int, guidance: float) -> float:
@@ -282,7 +305,10 @@ def main() -> None:
     parser.add_argument("what", choices=["autoencoder", "clip", "t5", "pixel-ddpm", "vae", "vae-2d", *DEFAULT])
     parser.add_argument("--prompts", type=int, default=100)
     parser.add_argument("--sweep", type=float, nargs="*", default=SWEEP, help="guidance of the stored trade-off")
+    parser.add_argument("--only-sweep", type=float, nargs="+", help="measure nothing but these points of the trade-off")
     args = parser.parse_args()
+    if args.only_sweep:
+        return more_sweep(args.what, args.prompts, args.only_sweep)
     more: dict[str, Any] = {}
     if args.what == "autoencoder":
         quality = measure_autoencoder()

@@ -21,6 +21,8 @@ REGIONS = {  # of a portrait, as shares of its side: top, bottom, left, right
     "left half": (0.0, 1.0, 0.0, 0.5), "face": (0.25, 0.85, 0.2, 0.8),
 }  # fmt: skip
 
+OWN_MASK = "my own mask"
+
 
 def _futures(first: Any, second: Any, at: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """A run and its branch at step `at` -> (record, x_t and x̂₀ pictures of the branch on the run's steps)."""
@@ -152,10 +154,17 @@ def paint(result: Any) -> None:
         strength = st.slider("Strength", 0.05, 1.0, 0.6, 0.05, key="paint_strength",
                              help="How far back into noise the picture is sent: 1 keeps nothing of it.")  # fmt: skip
         region = st.segmented_control(
-            "Repaint", ["everything", *REGIONS], default="everything", required=True, key="paint_region"
+            "Repaint", ["everything", *REGIONS, OWN_MASK], default="everything", required=True, key="paint_region"
         )
+        kinds = ["png", "jpg", "jpeg", "webp"]
+        drawn = upload("A mask: white is painted anew", kinds, key="_paint_mask") if region == OWN_MASK else b""
     mask = np.full((side, side), 255, np.uint8)
-    if region != "everything":
+    if region == OWN_MASK:
+        if not drawn:
+            right.info("Upload a black and white picture of any size: white is painted anew, black stays.")
+            return
+        mask = np.where(read_picture(drawn, side).mean(-1) > 127, 255, 0).astype(np.uint8)
+    elif region != "everything":
         top, bottom, west, east = (round(share * side) for share in REGIONS[str(region)])
         mask[:] = 0
         mask[top:bottom, west:east] = 255

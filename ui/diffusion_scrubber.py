@@ -27,7 +27,7 @@ CSS = """
 .view .about {opacity: .75; font-size: 12px; line-height: 1.35;}
 .bar {display: flex; gap: 10px; align-items: center; margin-top: 10px;}
 .bar input {flex: 1; accent-color: var(--st-primary-color); min-width: 60px;}
-.note {min-width: 11em; font-variant-numeric: tabular-nums; text-align: right; font-size: 13px;}
+.note {min-width: 15em; font-variant-numeric: tabular-nums; text-align: right; font-size: 13px;}
 @media (max-width: 500px) {
   .bar {flex-wrap: wrap;} .note {width: 100%; text-align: left;}
   .view .about {font-size: 11px;} .views {--least: 90px;}

@@ -26,7 +26,10 @@ def record_of(result: Any) -> dict[str, Any] | None:
 def notes(record: dict[str, Any]) -> list[str]:
     """One line a step: number, time, noise share."""
     total = len(record["times"])
-    return [f"step {i + 1} of {total} · t = {t:.0f}" for i, t in enumerate(record["times"])]
+    return [
+        f"step {i + 1} of {total} · t = {t:.0f} · σ = {sigma:.2f}"
+        for i, (t, sigma) in enumerate(zip(record["times"], record["sigma"], strict=True))
+    ]
 
 
 def normal(values: np.ndarray) -> np.ndarray:
@@ -191,10 +194,20 @@ def forward(result: Any) -> None:
     """A picture destroyed by noise, by schedule; the signal-to-noise ratio; what the network is asked for."""
     import plotly.graph_objects as go
 
-    data = upload(
-        "A picture of your own (or the one on the stage)", ["png", "jpg", "jpeg", "webp"], key="_forward_file"
-    )
-    clean = read_picture(data, 64) if data else result.images[0]
+    source = st.segmented_control(
+        "Picture", ["on the stage", "training portrait", "my own"], default="on the stage", required=True,
+        key="forward_source",
+    )  # fmt: skip
+    clean = result.images[0]
+    if source == "training portrait":
+        from core.metrics.portraits import Reference
+
+        pictures = Reference.load().pictures
+        number = int(st.number_input("Number", 0, len(pictures) - 1, 0, key="forward_number"))
+        clean = pictures[number]
+    elif source == "my own":
+        data = upload("A picture of your own", ["png", "jpg", "jpeg", "webp"], key="_forward_file")
+        clean = read_picture(data, 64) if data else clean
     schedule = st.segmented_control(
         "Schedule", FORWARD_SCHEDULES, default="scaled-linear", required=True, key="schedule", bind="query-params"
     )

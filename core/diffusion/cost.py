@@ -1,7 +1,8 @@
 """What working on latents saves: the same network timed on latents and on pixels of equal resolution.
 
 The pixel network is the latent model's own class and configuration with 3 channels and the picture's side, so it has
-the same parameters (but for the first and last layer); its weights are random, which costs the same time.
+the same parameters (but for the first and last layer); its weights are random, which costs the same time. Both are
+guided and take the same number of steps; calls alternate and their processor time is taken, not the clock's.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def on_pixels(denoiser: Any, side: int) -> Any:
 
 @torch.inference_mode()
 def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterator[Step | Result]:
-    """extras: latent_ms, pixel_ms (median of a step: the network with and without the prompt, as one batch), decode_ms,
+    """extras: latent_ms, pixel_ms (median processor time of a step: the network with and without the prompt, as one batch), decode_ms,
     latent_numbers, pixel_numbers (that are denoised), parameters, pixel_parameters, side.
     """
     if model.vae is None or model.text_encoder is None:
@@ -60,10 +61,10 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
     spent: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(request.rounds + 1):  # the first round warms up
         for name, call in calls.items():
-            begun = time.perf_counter()
+            begun = time.process_time()  # processor time: other programs on the machine do not count
             call()
             if i:
-                spent[name].append(1000 * (time.perf_counter() - begun))
+                spent[name].append(1000 * (time.process_time() - begun))
         yield Step("generate", i + 1, request.rounds + 1)
         if control.stopped and i:
             break

@@ -48,7 +48,7 @@ def unknown_words(model: Diffusion, prompt: str) -> list[str]:
         return []
     unknown = []
     for word in dict.fromkeys(_WORD.findall(plain_prompt(prompt).lower())):
-        for part in re.split(r"['’-]", word):
+        for part in re.findall(r"\d|[^\W\d_]+", word):  # as tokenizers cut them: "3d" is "3" and "d"
             found = model.tokenizer.tokenize(part)
             if len(found) != 1 or (found[0] == model.tokenizer.unk_token and model.tokenizer.eos_token != found[0]):
                 unknown.append(word)

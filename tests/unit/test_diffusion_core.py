@@ -448,3 +448,25 @@ def test_the_flow_folder_is_a_stock_pipeline(tmp_path, monkeypatch):
     at = record["x"][2].tobytes()
     again = run(loaded, guidance_scale=3.0, latents=at, start_time=float(record["times"][2]))
     assert again.steps_run == 2
+
+
+def test_presets_show_what_they_say():
+    """Run with the shipped weights on fixed seeds, judged by the held-out classifier."""
+    from core import catalog
+    from core.diffusion import presets
+    from core.diffusion.load import load_folder
+    from core.diffusion.sample import generate
+    from core.metrics.attributes import load_folder as load_classifier
+
+    model = load_folder(catalog.card("latent-diffusion").folder)
+    judge = load_classifier(catalog.card("attributes-b").folder)
+    found = {}
+    for name, (_, request) in presets.PRESETS.items():
+        *_, result = generate(request, Control(), model)
+        found[name] = presets.figures(result.images, request.prompt, judge)
+    real = presets.real_saturation()
+    assert all(presets.holds(found, real).values()), (found, real)
+    names = list(presets.PRESETS)  # and the checks can fail: two states exchanged
+    assert not any(
+        presets.holds({**found, names[0]: found[names[1]], names[2]: found[names[1]]}, real)[names[i]] for i in (0, 2)
+    )
