@@ -12,8 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.attention_processor import AttnProcessor2_0
+
+from core.runtime.lean import lean_libraries
+
+lean_libraries()  # before diffusers is imported for the first time
+
+from diffusers.models.attention import BasicTransformerBlock  # noqa: E402
+from diffusers.models.attention_processor import AttnProcessor2_0  # noqa: E402
 
 _local = threading.local()
 

@@ -1,4 +1,4 @@
-"""Keeps out of memory what the libraries import and eager pictures never use: about 80 MB.
+"""Keeps out of memory what the libraries import and eager pictures never use: about 100 MB.
 
 `lean_libraries()` before the first import of diffusers or transformers is all that is needed.
 
@@ -65,9 +65,10 @@ def without_compiler() -> None:
     torch._dynamo = module  # type: ignore[attr-defined]
 
 
-def without_scipy() -> None:
-    """Let transformers and diffusers believe that scipy is missing: they want it for detection losses and for beta
-    schedules only, and import 60 MB of it at once. Our own code may import scipy as before.
+def without_extras() -> None:
+    """Let transformers and diffusers believe that scipy and torch's distributed tensors are missing. They want the first
+    for detection losses and beta schedules, the second for many machines, and import 60 and 15 MB of it at
+    once. Our own code may import scipy as before.
     """
     import diffusers.utils.import_utils as of_diffusers
     import transformers.utils as of_transformers
@@ -78,10 +79,12 @@ def without_scipy() -> None:
     of_diffusers._scipy_available = False
     of_transformers.is_scipy_available = no
     of_transformers.import_utils.is_scipy_available = no
+    of_transformers.is_torch_distributed_available = no
+    of_transformers.import_utils.is_torch_distributed_available = no
 
 
 def lean_libraries() -> None:
-    """Both of the above; may be called again and again. 489 MB become 406 once latent diffusion has run."""
+    """All of the above; may be called again and again. 489 MB become 393 once latent diffusion has run."""
     without_compiler()
     if "transformers.modeling_utils" not in sys.modules:
-        without_scipy()
+        without_extras()

@@ -12,7 +12,7 @@ o = torch.optim.Adam([w], 0.1)
 (w ** 2).sum().backward()
 o.step()
 assert abs(float(w[0]) - 0.9) < 1e-5, w
-assert "sympy" not in sys.modules and "torch._inductor" not in sys.modules
+assert "torch.distributed.tensor" not in sys.modules and "torch._inductor" not in sys.modules
 without_compiler()  # twice does no harm
 """
 ASKED = """
@@ -22,6 +22,13 @@ without_compiler()
 assert torch._dynamo.config is not None
 assert "torch._dynamo.eval_frame" in sys.modules and torch._dynamo is sys.modules["torch._dynamo"]
 assert torch.compile(lambda x: 2 * x, backend="eager")(torch.ones(2)).tolist() == [2, 2]
+"""
+
+PICTURES = """
+import sys
+import core.diffusion.sample
+from diffusers import UNet2DConditionModel
+assert "diffusers" in sys.modules and "torch.distributed.tensor" not in sys.modules and "torch._inductor" not in sys.modules
 """
 
 
@@ -36,3 +43,7 @@ def test_an_optimizer_runs_without_the_compiler():
 
 def test_whoever_asks_for_the_compiler_gets_it():
     run(ASKED)
+
+
+def test_the_pipeline_of_pictures_imports_no_compiler():
+    run(PICTURES)
