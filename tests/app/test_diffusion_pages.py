@@ -98,3 +98,10 @@ def test_the_trade_off_has_every_figure_and_a_prompt_without_names_stands():
     for _ in range(3):
         settle(at)
     assert errors(at) == [] and len(at.dataframe) == 1
+
+
+def test_training_portraits_are_destroyed_too():
+    at = open_page(STEPS, **FEW, lens="Forward")
+    at.session_state["forward_source"] = "training portrait"
+    settle(at.run())
+    assert errors(at) == [] and at.number_input(key="forward_number").value == 0
