@@ -27,8 +27,8 @@ def main() -> None:
     head = ["works on", "parameters", "numbers denoised", "a guided step", "steps", "decoding", "a picture"]
     verdict = (
         f"At {found['side']} px a picture on latents is **{pixel / latent:.1f} times cheaper** (at least {LEAST:g} wanted). "
-        f"The same network and number of steps, medians of the processor time of {args.rounds} alternating guided steps on one "
-        "thread; the pixel twin's weights are random."
+        f"The same network and number of steps, the least processor time of {args.rounds} alternating windows of equal length on "
+        "one thread; the pixel twin's weights are random."
     )
     record("Latent against pixel", table(head, rows) + f"\n\n{verdict}")
 

@@ -146,7 +146,7 @@ def pixel(result: Any) -> None:
             hide_index=True,
         )
         st.caption(
-            f"Medians of the processor time of {timed.steps_run} alternating steps, just now. The pixel twin has the latent network's "
+            f"The least processor time of {timed.steps_run} alternating windows, just now. The pixel twin has the latent network's "
             "configuration with three channels in and out, and random weights: time does not depend on them."
         )
     if any(card.id == PIXEL for card in cards()):
