@@ -154,22 +154,14 @@ def times(size: int, noise: torch.Generator, shift: float = -0.6) -> torch.Tenso
 
 
 def train(minutes: float, lr: float, batch: int) -> None:
-    """The portraits' model, from the shipped weights on where they are."""
+    """Velocity v = sqrt(a) eps - sqrt(1 - a) x0 at `times`; captions dropped for guidance."""
     unet = build()
     shipped = FOLDER / "unet/diffusion_pytorch_model.safetensors"
     if shipped.exists() and not (loop.RUNS / "latent-diffusion/last.pt").exists():
         unet = UNet2DConditionModel.from_pretrained(FOLDER / "unet")
-    fit("latent-diffusion", unet, Captions(), minutes, lr, batch, PROMPTS)
-
-
-def fit(name: str, unet: Any, data: Any, minutes: float, lr: float, batch: int, prompts: list[str]) -> None:
-    """Train `unet` on `data` (see Captions) into assets/models/NAME.
-
-    Velocity v = sqrt(a) eps - sqrt(1 - a) x0 at `times`; captions dropped for guidance.
-    """
     print(sum(p.numel() for p in unet.parameters()), "parameters", flush=True)
-    plan = scheduler()
-    run = loop.Run(name, unet, minutes, lr, batch=batch, ema=0.995)
+    data, plan = Captions(), scheduler()
+    run = loop.Run("latent-diffusion", unet, minutes, lr, batch=batch, ema=0.995)
     for step in run:
         rng, noise = np.random.default_rng([3, step]), loop.generator(step)
         x, texts = data.batch(batch, rng)
@@ -179,10 +171,10 @@ def fit(name: str, unet: Any, data: Any, minutes: float, lr: float, batch: int, 
         v = unet(plan.add_noise(x, eps, t), t, encoder_hidden_states=embeds, return_dict=False)[0]
         run.update(F.mse_loss(v, plan.get_velocity(x, eps, t)))
         if run.due("sheet", 1.5):
-            write(run.ema, MODELS / name)
-            run.sheet(sample(run.ema, data, prompts))
-    write(run.ema, MODELS / name)
-    run.sheet(sample(run.ema, data, prompts, steps=20))
+            write(run.ema)
+            run.sheet(sample(run.ema, data, PROMPTS))
+    write(run.ema)
+    run.sheet(sample(run.ema, data, PROMPTS, steps=20))
 
 
 def write(unet: nn.Module, folder: Path = FOLDER) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,21 @@ MODELS = Path("assets/models")
 LENGTH, WIDTH = 48, 128  # tokens a prompt, channels
 
 
-def clip_tokenizer(texts: list[str], most: int = 2000) -> CLIPTokenizer:
-    """Byte-level BPE with the CLIP ending "</w>"; merged until every word of `texts` is one piece, or `most` are made."""
+def clip_tokenizer(records: list[dict[str, Any]]) -> CLIPTokenizer:
+    """Byte-level BPE with the CLIP ending "</w>"; merged until every word of the corpus is one piece."""
     from tokenizers import pre_tokenizers, trainers
 
     plain = CLIPTokenizer()
     backend = plain.backend_tokenizer
     trainer = trainers.BpeTrainer(
-        vocab_size=most,
+        vocab_size=2000,
         min_frequency=8,
         special_tokens=["<|startoftext|>", "<|endoftext|>"],
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         end_of_word_suffix="</w>",
     )
-    backend.train_from_iterator(texts, trainer)
+    backend.train_from_iterator(corpus(records[:6000]), trainer)
     model = json.loads(backend.to_str())["model"]
     vocab = dict(model["vocab"])
     merges: Any = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
@@ -113,14 +112,12 @@ def build_t5(vocab: int) -> Any:
 
 
 class Reader(nn.Module):
-    """A text encoder and one linear head an attribute (its values, and "not named"); `sizes`: how many values each has."""
+    """A text encoder and one linear head an attribute (its values, and "not named")."""
 
-    def __init__(
-        self, encoder: nn.Module, kind: str, sizes: Sequence[int] = tuple(map(len, ATTRIBUTES.values()))
-    ) -> None:
+    def __init__(self, encoder: nn.Module, kind: str) -> None:
         super().__init__()
         self.encoder, self.kind = encoder, kind
-        self.heads = nn.ModuleList(nn.Linear(WIDTH, size + 1) for size in sizes)
+        self.heads = nn.ModuleList(nn.Linear(WIDTH, len(values) + 1) for values in ATTRIBUTES.values())
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
         """ids, mask (B, T) -> 8 logits (B, values + 1). CLIP is read at the end token, T5 by the mean of its words."""
@@ -158,7 +155,7 @@ def train_captions(kind: str, minutes: float) -> None:
     from training.portraits import load
 
     _, records = load("train", 64)
-    tokenizer = clip_tokenizer(corpus(records[:6000])) if kind == "clip" else t5_tokenizer(records)
+    tokenizer = clip_tokenizer(records) if kind == "clip" else t5_tokenizer(records)
     whole: Any = build_clip(len(tokenizer)) if kind == "clip" else build_t5(len(tokenizer))
     reader = Reader(CLIPTextModel(whole.config.text_config) if kind == "clip" else whole, kind)
     run = loop.Run(f"text-{kind}", reader, minutes, 2e-3, batch=48, ema=0.99)
