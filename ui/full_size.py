@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.chat.remote import keep_key, service_key
 from core.runtime import hub, memory
+from ui import tables
 from ui.page import guard
 from ui.stage import job_of, job_words, poll_seconds
 
@@ -25,7 +26,7 @@ def choose(label: str, key: str, *, kinds: tuple[str, ...] = (), hint: str = "")
         return ""
     with guard():
         found = _look(source)
-        st.table(hub.facts(found))
+        tables.facts(hub.facts(found))
         free = memory.budget_mb() - memory.rss_mb()
         if found.megabytes > free:
             st.warning(

@@ -28,6 +28,7 @@ from ui.controls import build, control, upload
 from ui.page import Scene
 from ui.result import badge
 from ui.stage import stage
+from ui.tables import table
 
 FIGURES = ("frechet", "kid", "precision", "recall", "attribute_coverage", "eq_t")
 ATTRIBUTES = ("style", "hair", "hair_color", "skin_color", "background", "glasses", "beard", "mouth")
@@ -263,7 +264,7 @@ def measure(base: SampleRequest) -> None:
     """Stored figures of all models; figures of the chosen ones now; nearest training portraits."""
     cards = present()
     badge("stored")
-    st.dataframe(
+    table(
         [
             {
                 "model": c.title,
@@ -272,9 +273,7 @@ def measure(base: SampleRequest) -> None:
                 **{k: c.quality[k] for k in FIGURES if k in c.quality},
             }
             for c in cards
-        ],
-        hide_index=True,
-        alt="Measured quality of the lineage",
+        ]
     )
     st.caption(
         "Frechet distance and KID on EfficientNet-Lite0 features (not FID: other features, other scale; lower is "
@@ -300,7 +299,7 @@ def measure(base: SampleRequest) -> None:
         rows = [
             {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in result.extras["rows"]
         ]
-        st.dataframe(rows, hide_index=True, alt="Figures measured now")
+        table(rows)
         st.caption(
             f"{result.request.count} samples of each. With few samples all distances look worse than they are: "
             "compare only rows of this table."

@@ -10,6 +10,7 @@ from core import catalog
 from core.catalog import Card
 from core.errors import Unavailable
 from core.runtime import models
+from ui import tables
 from ui.controls import linked, publish
 from ui.page import notice
 
@@ -77,9 +78,9 @@ def facts(card: Card) -> None:
             "Steps": f"{card.steps:,}" if card.steps else "",
             "Measured by": card.measured,
         }
-        st.table({name: value for name, value in rows.items() if value})
+        tables.facts({name: value for name, value in rows.items() if value})
         if card.quality:
-            st.table({name.replace("_", " "): str(value) for name, value in card.quality.items()})
+            tables.facts({name.replace("_", " "): value for name, value in card.quality.items()})
         st.markdown(card.prose)
 
 

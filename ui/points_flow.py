@@ -14,6 +14,7 @@ from ui import points_gan, points_stage
 from ui.controls import control
 from ui.page import Scene, apply_settings
 from ui.result import badge
+from ui.tables import table
 
 LAYERS = {"real": "Real points", "points": "Samples", "paths": "Paths", "field": "Field"}
 CURVES: dict[str, tuple[tuple[str, ...], float, float, bool]] = {
@@ -128,9 +129,7 @@ def measure(c: points_stage.Chain) -> None:
         st.caption("Press Play: figures come with the first frame.")
         return
     history = c.data["games"][0]["history"]
-    st.dataframe(
-        [{k: round(float(v), 4) for k, v in zip(COLUMNS, row, strict=True)} for row in history[-1:]], hide_index=True
-    )
+    table([{k: round(float(v), 4) for k, v in zip(COLUMNS, row, strict=True)} for row in history[-1:]])
     st.markdown("1,000 samples against 1,000 real points; distances as on the GAN playground. **Path over distance**: length of "
                 "a point's path by the way from its start to its end, median: 1 is straight, and a straight path needs one "
                 "step only.")  # fmt: skip

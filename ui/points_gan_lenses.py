@@ -11,6 +11,7 @@ from ui import learn as teach
 from ui import points_stage
 from ui.points_gan import COLUMNS, full
 from ui.result import badge
+from ui.tables import table
 
 
 def break_it() -> None:
@@ -49,7 +50,7 @@ def measure(c: points_stage.Chain) -> None:
         dict(GAN="AB"[i], **{k: round(float(v), 4) for k, v in zip(COLUMNS, game["history"][-1], strict=True)})
         for i, game in enumerate(c.data["games"])
     ]
-    st.dataframe(rows, hide_index=True, alt="The figures of the last frame")
+    table(rows)
     st.markdown(
         "1,000 fakes against 1,000 real points, drawn from the same noise each time. **KL** and **JS**: divergence of "
         "histograms of 24 × 24 cells, in nats (JS at most ln 2 = 0.69). **Wasserstein**: mean over 32 directions of how "

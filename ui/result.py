@@ -15,6 +15,7 @@ from core import provenance
 from core.errors import BadRequest, LabError, UnknownModel
 from core.request import Request
 from core.result import AudioResult, ImageResult, Result, VideoResult
+from ui import tables
 from ui.page import apply_settings, guard
 
 BADGES = {
@@ -81,7 +82,7 @@ def cost(result: Result) -> None:
             continue
         rows[card.title] = f"{card.parameters / 1e6:.2f} M parameters, {card.memory_mb:.0f} MB"
     rows["Process"] = f"{memory.rss_mb():.0f} of {memory.budget_mb():.0f} MB"
-    st.table(rows)
+    tables.facts(rows)
 
 
 def code(request: Request) -> str:
