@@ -3,6 +3,7 @@
 python -m training.measure_video real                  # the tracker's ceiling
 python -m training.measure_video codec                 # real clips through the codec and back
 python -m training.measure_video video-dit             # 64 held-out prompts; also video-dit-frames, -factorised
+python -m training.measure_video video-dit --scenes two     # two objects; also camera
 python -m training.measure_video video-keyframes       # keyframes, then what lies between: the same prompts
 python -m training.measure_video video-between         # held-out clips from every fifth and every second frame
 """
@@ -88,8 +89,10 @@ def measure_between(clips: int, steps: int, start: int = 1000) -> dict[str, floa
     return {name: round(float(np.mean(values)), 2) for name, values in sums.items()} | {"clips": clips}
 
 
-def measure(what: str, clips: int, guidance: float, steps: int, start: int = 1000) -> dict[str, float]:
-    """Shares right (of those that apply) and mean coherence over `clips` held-out scenes."""
+def measure(
+    what: str, clips: int, guidance: float, steps: int, kind: str = "one", start: int = 1000
+) -> dict[str, float]:
+    """Shares right (of those that apply) and mean coherence over `clips` held-out scenes of a kind."""
     if what == "video-between":
         return measure_between(clips, steps, start)
     model = None if what == "real" else read(MODELS / ("video-dit" if what == "codec" else what))
@@ -97,7 +100,7 @@ def measure(what: str, clips: int, guidance: float, steps: int, start: int = 100
     right: dict[str, list[bool]] = {}
     means: dict[str, list[float]] = {}
     began = time.process_time()
-    for i, scene in enumerate(video_data.scene_list("heldout", clips, seed=start)):
+    for i, scene in enumerate(video_data.scene_list("heldout", clips, start, kind)):
         if two:
             frames = film_of(
                 "keyframes", two, steps, prompt=scenes.caption(scene), seed=start + i, guidance_scale=guidance
@@ -105,10 +108,10 @@ def measure(what: str, clips: int, guidance: float, steps: int, start: int = 100
         else:
             frames = clip_of(what, scene, start + i, model, guidance, steps)
         found = coherence.measure(frames)
-        for name, good in coherence.same(found["track"], scene).items():
-            right.setdefault(name, []).append(good)
+        for name, good in coherence.same(found["track"], scene, found).items():
+            right.setdefault(name.replace(" ", "_"), []).append(good)
         right.setdefault("identity", []).append(found["identity"])
-        for name in ("flicker", "warping error", "jerk", "colour kept", "shape kept"):
+        for name in ("flicker", "warping error", "jerk", "colour kept", "shape kept", "smoothness"):
             means.setdefault(name.replace(" ", "_"), []).append(found[name])
     figures = {name: round(float(np.mean(values)), 3) for name, values in right.items()}
     figures |= {name: round(float(np.nanmean(values)), 3) for name, values in means.items()}
@@ -123,9 +126,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--scenes", choices=scenes.KINDS, default="one")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(json.dumps(measure(args.what, args.clips, args.guidance, args.steps)))
+    print(json.dumps(measure(args.what, args.clips, args.guidance, args.steps, args.scenes)))
 
 
 if __name__ == "__main__":

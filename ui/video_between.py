@@ -21,9 +21,9 @@ TASKS = {
     "extend": "longer",
 }
 WORDS = {
-    "keyframes": "A small network draws frames 0, 5, 10 and 15 from the words alone; the second one fills the gaps.",
+    "keyframes": "A small network draws frames 0, 5, 10 and 15 from the words alone; another moves their pixels across the gaps.",
     "fill": "Only frames 0, 5, 10 and 15 of the film are given; blending and repetition get the same four.",
-    "double": "Every frame is given and one is made between each two, in windows of 16 that overlap.",
+    "double": "Every frame is given and one is made between each two, from the pixels of both.",
     "extend": "The last 8 frames are given and 8 more are made; then the window slides on. It no longer knows the words, "
     "and what it makes is its own next beginning, so errors add up.",
 }

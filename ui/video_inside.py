@@ -46,8 +46,16 @@ def _source(result: Any) -> np.ndarray:
 
     kind = segments("Film", ["this clip", "a drawn scene", "an upload"], "film")
     if kind == "a drawn scene":
-        index = slider("Scene", 0, 99, 3, "scene", "A clip drawn by script, as the network was trained on.")
-        scene = scenes.random_scene(np.random.default_rng(index), "any")
+        index = slider(
+            "Scene",
+            0,
+            99,
+            3,
+            "scene",
+            "A clip drawn by script: one object, two that meet, or a moving camera, in turn.",
+        )
+        kind = scenes.KINDS[index % len(scenes.KINDS)]  # one object, two that meet, a moving camera
+        scene = scenes.random_scene(np.random.default_rng(index), "any", kind)
         st.caption(f"real data · {scenes.caption(scene)}")
         return scenes.render(scene)
     if kind == "an upload":

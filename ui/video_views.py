@@ -110,6 +110,8 @@ def figures(films: list[tuple[str, np.ndarray]], more: list[dict[str, Any]] | No
                 "flicker (grey levels)": round(m["flicker"], 2),
                 "warping error (grey levels)": round(m["warping error"], 2),
                 "jerk (px/frame²)": round(m["jerk"], 2),
+                "smooth path": f"{m['smoothness']:.0%}" if np.isfinite(m["smoothness"]) else "rests",
+                "kept its identity": "yes" if m["identity"] else "no",
                 "colour kept": f"{m['colour kept']:.0%}",
                 "shape kept": f"{m['shape kept']:.0%}",
                 "speeds up downwards (px/frame²)": round(m["acceleration"], 2),
@@ -118,7 +120,8 @@ def figures(films: list[tuple[str, np.ndarray]], more: list[dict[str, Any]] | No
         )
     st.dataframe(rows, hide_index=True)
     st.caption(
-        "Measured by the tracker from the frames alone, just now. Lower is steadier; a drawn fall speeds up by 0.22."
+        "Measured by the tracker from the frames alone, just now. Lower is steadier; a drawn fall speeds up by 0.22. "
+        "Smooth path: the share of the object's way that is no detour, 100% along a line."
     )
 
 

@@ -1,17 +1,19 @@
 """Films from given frames: between keyframes, at twice the frame rate, beyond their end; and what is simpler.
 
-A diffusion transformer fills a window of 16 frames around those it is given (core.video.sample, `known`); the tasks
-differ only in which frames these are:
-    fill       0, 5, 10, 15                  keyframes to a film
-    double     0, 2, 4, ..., 14              windows that overlap in one frame
-    extend     the last 8 of the film so far  the window slides on
+Between two given frames a small network moves their pixels (core.video.flow), beyond the last a diffusion transformer
+makes what follows (core.video.sample, `known`):
+    fill       frames 0, 5, 10, 15 are given: keyframes to a film
+    double     every second frame is given
+    extend     the last 8 of the film so far are given; the window of 16 slides on
     keyframes  a keyframe model first makes 0, 5, 10 and 15 from the words, then `fill`
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +32,7 @@ BETWEEN, KEYFRAMES = "video-between", "video-keyframes"
 
 @dataclass(frozen=True)
 class FilmRequest(Request):
-    """A film from frames, by the two networks together, whichever of them is named. clip: raw uint8 frames (T, 48, 48, 3); of them `fill` looks only at the keyframes."""
+    """A film from frames, by the networks together, whichever of them is named. clip: raw uint8 frames (T, 48, 48, 3); of them `fill` looks only at the keyframes."""
 
     PIPELINE: ClassVar[str] = "core.video.between"
 
@@ -56,41 +58,16 @@ class FilmRequest(Request):
         return (BETWEEN, KEYFRAMES) if self.task == "keyframes" else (BETWEEN,)
 
 
-def windows(
-    request: FilmRequest, film: np.ndarray
-) -> Generator[tuple[np.ndarray, tuple[int, ...], slice], np.ndarray, None]:
-    """Window by window: 16 frames of which `known` count, those numbers, and which of the made ones are kept.
-
-    A generator that is sent back the frames made, since `extend` builds on them.
-    """
-    if request.task in ("fill", "keyframes"):
-        yield film[:FRAMES], KEYS, slice(0, FRAMES)
-    elif request.task == "double":
-        start, last = 0, len(film) - 8
-        while True:
-            spread = film[start : start + 8].repeat(2, axis=0)
-            done = start == last
-            after = min(start + 7, last)
-            # the frame before the next window's first is the last that this one makes between two known ones
-            yield spread, tuple(range(0, FRAMES, 2)), slice(0, 15 if done else 2 * (after - start))
-            if done:
-                return
-            start = after
-    else:
-        while len(film) < request.frames:
-            tail = np.concatenate([film[-8:], film[-1:].repeat(8, axis=0)])
-            made = yield tail, tuple(range(8)), slice(8, FRAMES)
-            film = np.concatenate([film, made])
-
-
 def generate(request: FilmRequest, control: Any, model: Any, keyframes: Any = None) -> Iterator[Step | VideoResult]:
-    """Yields the steps of every window, then the film. extras: known (numbers of frames that were given), windows."""
+    """Yields the steps of every part, then the film. extras: known (numbers of frames that were given), windows."""
+    began = time.perf_counter()
     film = np.frombuffer(request.clip, np.uint8).reshape(-1, SIZE, SIZE, 3)
     base = VideoRequest(
         model=request.model, prompt=request.prompt, seed=request.seed, frames=FRAMES, guidance_scale=1.0,
         num_inference_steps=request.num_inference_steps,
     )  # fmt: skip
-    steps_run, calls, seconds = 0, 0, 0.0
+    steps_run, calls, count, known = 0, 0, 0, KEYS
+    # 1. the frames that are given
     if request.task == "keyframes":
         keys = None
         for item in sample.generate(base.replace(guidance_scale=request.guidance_scale), control, keyframes):
@@ -101,44 +78,52 @@ def generate(request: FilmRequest, control: Any, model: Any, keyframes: Any = No
         assert keys is not None
         film = np.zeros((FRAMES, SIZE, SIZE, 3), np.uint8)
         film[list(KEYS)] = keys.frames
-        steps_run, calls, seconds = keys.steps_run, keys.model_calls, keys.seconds
-    elif request.task in ("double", "extend"):  # the words speak of the first 16 frames, at their rate
+        steps_run, calls = keys.steps_run, keys.model_calls
+    elif request.task == "double":
+        film = film.repeat(2, axis=0)[:-1]
+        known = tuple(range(0, len(film), 2))
+    elif request.task == "extend":
+        known = tuple(range(len(film)))
+    if request.task != "extend":
+        # 2. those between them, gap by gap
+        film = film[: known[-1] + 1].copy()
+        for low, high in pairwise(known):
+            count += 1
+            film[low + 1 : high] = moved_between(model, film[low], film[high], high - low - 1)
+            yield Step("between", count, len(known) - 1, preview=film[low : high + 1])
+        steps_run, calls = steps_run + count, calls + count
+    else:
+        # 3. or those after them, window by window: the last eight frames are given, eight are made. The words speak of
+        # the first 16 frames only
         base = base.replace(prompt="")
-    parts: list[np.ndarray] = []
-    count = 0
-    cutter = windows(request, film)
-    window = next(cutter, None)
-    while window is not None and not (control.stopped and parts):
-        spread, known, keep = window
-        count += 1
-        part = None
-        for item in sample.generate(
-            base.replace(clip=spread.tobytes(), known=known, seed=(request.seed + count - 1) % 2**32), control, model
-        ):
-            if isinstance(item, Step):
-                yield Step(f"window {count}", item.index, item.total, preview=item.preview)
-            else:
-                part = item
-        assert part is not None
-        made = part.frames[keep]
-        parts.append(made)
-        steps_run, calls, seconds = steps_run + part.steps_run, calls + part.model_calls, seconds + part.seconds
-        try:
-            window = cutter.send(made)
-        except StopIteration:
-            window = None
-    frames = np.concatenate([film, *parts] if request.task == "extend" else parts)
-    given = {
-        "fill": KEYS,
-        "keyframes": (),
-        "double": tuple(range(0, len(frames), 2)),
-        "extend": tuple(range(len(film))),
-    }
+        while len(film) < request.frames and not (control.stopped and count):
+            tail = np.concatenate([film[-8:], film[-1:].repeat(8, axis=0)])
+            count += 1
+            again = base.replace(clip=tail.tobytes(), known=tuple(range(8)), seed=(request.seed + count - 1) % 2**32)
+            part = None
+            for item in sample.generate(again, control, model):
+                if isinstance(item, Step):
+                    yield Step(f"window {count}", item.index, item.total, preview=item.preview)
+                else:
+                    part = item
+            assert part is not None
+            film = np.concatenate([film, part.frames[8:]])
+            steps_run, calls = steps_run + part.steps_run, calls + part.model_calls
     yield VideoResult(
-        request, frames=frames, fps=float(FPS * 2 if request.task == "double" else FPS), seeds=[request.seed],
-        steps_run=steps_run, model_calls=calls, seconds=seconds,
-        extras={"known": given[request.task], "windows": count},
+        request, frames=film, fps=float(FPS * 2 if request.task == "double" else FPS), seeds=[request.seed],
+        steps_run=steps_run, model_calls=calls, seconds=time.perf_counter() - began,
+        extras={"known": () if request.task == "keyframes" else known, "windows": count},
     )  # fmt: skip
+
+
+def moved_between(model: Any, first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
+    """`count` frames evenly between two (48, 48, 3) uint8, by the model's flow network."""
+    import torch
+
+    with torch.inference_mode():
+        a, b = sample.to_pixels(np.stack([first, second])).to(next(model.flow.parameters()).device).split(1)
+        times = torch.arange(1, count + 1, device=a.device) / (count + 1)
+        return sample.to_frames(model.flow(a.expand(count, -1, -1, -1), b.expand(count, -1, -1, -1), times))
 
 
 # --- what is simpler -------------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.video.flow import FlowNet
+from core.video.scenes import roles
+
 
 @dataclass(frozen=True)
 class Config:
@@ -38,7 +41,8 @@ class Config:
     latent: int = 24  # channels of the codec
     grid: int = 6  # latents a side
     frames: int = 16
-    residual: bool = False  # between given frames: what must be added to their blend
+    residual: bool = False  # beside given frames: what must be added to their blend
+    flow: int = 0  # width of the network that moves pixels between two given frames, if there is one
     stride: int = 1  # frames of the film from one frame of the network to the next: 5 draws keyframes
     patch_frames: int = 2  # a token holds this many frames ...
     patch: int = 2  # ... of this many latents a side (8 pixels each)
@@ -359,13 +363,15 @@ class VideoModel(nn.Module):
         self.config = config
         self.codec = Codec(config.codec_width, config.latent)
         self.dit = VideoDiT(config)
+        self.flow = FlowNet(config.flow) if config.flow else None
         self.ids = {word: i + 1 for i, word in enumerate(config.words)}
 
     def words(self, prompt: str, length: int = 16) -> tuple[Tensor, list[str], list[str]]:
         """Ids (1, length), the words that have an id, and those the model never saw."""
         parts = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
-        known = [p for p in parts if p in self.ids][:length]
-        ids = [self.ids[p] for p in known]
+        told = [r if r in self.ids else p for p, r in zip(parts, roles(parts), strict=True)]
+        known = [p for p, r in zip(parts, told, strict=True) if r in self.ids][:length]
+        ids = [self.ids[r] for r in told if r in self.ids][:length]
         return torch.tensor([ids + [0] * (length - len(ids))]), known, [p for p in parts if p not in self.ids]
 
     def _stats(self) -> tuple[Tensor, Tensor]:

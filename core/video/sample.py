@@ -176,15 +176,12 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
         # 4. the last guess is the clip
         clip = z if done == request.num_inference_steps else x
         decoded = model.decode(clip[0])
-        if (
-            config.residual and given is not None
-        ):  # the pixels of the blend, changed by what the network changed in its latents
+        if config.residual and given is not None:  # the blend's pixels, changed by what was changed in its latents
             weights = blend_weights(torch.tensor([float(i in fixed) for i in range(frames_made)])[None])[0].to(device)
             pixels = torch.zeros_like(decoded)
             pixels[list(fixed)] = to_pixels(np.stack(list(fixed.values()))).to(device)
             latents = torch.einsum("st,tcyx->scyx", weights, given[0].nan_to_num())
-            blend = torch.einsum("st,tcyx->scyx", weights, pixels)
-            decoded = blend + _moving(weights, pixels) * (decoded - model.decode(latents))
+            decoded = torch.einsum("st,tcyx->scyx", weights, pixels) + decoded - model.decode(latents)
         frames = to_frames(decoded)
         if request.known:  # they are given, not made; a first frame is drawn anew, so that the film has one look
             made = [i for i in request.known if i % config.stride == 0]
@@ -195,19 +192,6 @@ def generate(request: VideoRequest, control: Any, model: Any) -> Iterator[Step |
         extras={"attention": np.stack(attention), "words": known, "unknown": unknown, "times": schedule[:done],
                 "grid": (slices, dit.places, dit.places)},
     )  # fmt: skip
-
-
-def _moving(weights: Tensor, pixels: Tensor) -> Tensor:
-    """Where something may move between two given frames: near pixels in which they differ, (T, 1, H, W) of 0 and 1;
-    everywhere in frames that have a given one on one side only. weights (T, T), pixels (T, 3, H, W)."""
-    import torch
-
-    between = (weights > 0).sum(1) == 2  # a mixture of two
-    spread = torch.einsum("st,tcyx->scyx", (weights > 0).float(), pixels.square()) / 2
-    mean = torch.einsum("st,tcyx->scyx", (weights > 0).float(), pixels) / 2
-    differ = ((spread - mean.square()).amax(1, keepdim=True) > 0.003).float()  # variance of two: a quarter of d^2
-    near = torch.nn.functional.max_pool2d(differ, 7, stride=1, padding=3)
-    return torch.where(between[:, None, None, None], near, torch.ones_like(near))
 
 
 def picture(data: bytes) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Measures from the frames alone what moved where, how fast, and whether it kept its colour and shape.
 
-1. the background: nearest of the known gradients to the picture's edge
+1. the background: nearest of the known gradients to the picture's edge; stripes that move over it tell the camera
 2. the object: pixels that differ from that background, largest area; its colour, centre and area, frame by frame
 3. the shape: overlap with drawn templates of every shape at the measured centre
 4. the motion: least-squares fit of every known kind of path
+With two objects, each pixel is a mixture of the background and the two colours; who covers whom is seen where they meet.
 Nothing here knows the prompt. Real clips give the ceiling (`python -m training.measure_video ceiling`).
 """
 
@@ -31,6 +32,7 @@ class Track:
     colors: tuple[str, ...] = ()  # frame by frame
     shapes: tuple[str, ...] = ()  # frame by frame
     jerk: float = 0.0  # mean size of the second difference of the centre, pixels a frame squared
+    areas: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False)  # pixels covered, frame by frame
 
     @property
     def seen(self) -> float:
@@ -112,23 +114,47 @@ def _moments() -> dict[str, tuple[float, np.ndarray]]:
 _MOMENTS = _moments()
 
 
-def track(frames: np.ndarray) -> Track:
-    """Measure a clip (T, 48, 48, 3) uint8."""
+def camera_of(frames: np.ndarray, background: str) -> tuple[str, np.ndarray]:
+    """What the camera does ("" if the ground has no stripes, "rests" if they rest), and the stripes (T, size) in grey
+    levels: the best of many pans and zooms by the light of the columns."""
+    t, size = len(frames), frames.shape[1]
+    light = (frames.astype(np.float32) - scenes.backdrop(background, size)).mean(-1)  # (T, H, W)
+    columns = np.median(light, axis=1)  # an object fills less than half of a column
+    s = np.arange(t) / (scenes.FRAMES - 1)
+    best: tuple[float, str, np.ndarray] = (0.0, "", np.zeros_like(columns))
+    one, none = np.ones(t), np.zeros(t)
+    views = [("rests", one, none)]
+    for name in scenes.CAMERAS:
+        scale, shift = scenes.view(scenes.Scene("circle", "red", "still", background, camera=name), s)
+        views += [(name, scale**power, shift * power) for power in (0.6, 0.8, 1.0, 1.2, 1.4)]
+    for name, scale, shift in views:
+        phase = scenes.stripes(scale, shift, size).ravel()
+        basis = np.stack([np.cos(phase), np.sin(phase)], 1)
+        wave = basis @ np.linalg.lstsq(basis, columns.ravel(), rcond=None)[0]
+        explained = float(np.square(wave).sum())
+        if explained > best[0]:
+            best = (explained, name, wave.reshape(columns.shape))
+    share = best[0] / max(float(np.square(columns).sum()), 1e-6)
+    if share < 0.4 or best[0] / columns.size < 12:  # a wave 5 grey levels high
+        return "", np.zeros_like(columns)
+    return best[1], best[2]
+
+
+def track(frames: np.ndarray, stripes: np.ndarray | None = None) -> Track:
+    """Measure a clip (T, 48, 48, 3) uint8 with one object; stripes (T, 48) are taken off first."""
     t, size = len(frames), frames.shape[1]
     background = background_of(frames)
+    if stripes is not None:
+        frames = np.clip(frames - stripes[:, None, :, None], 0, 255)
     back = scenes.backdrop(background, size)
     palette = np.array(list(scenes.COLORS.values()), dtype=np.float32)  # (K, 3)
     names = list(scenes.COLORS)
-    grid = np.arange(size) + 0.5
-    path = np.full((t, 3), np.nan)
-    colors, shapes = [], []
-    areas = np.full(t, np.nan)
+    colors, alphas = [], np.zeros((t, size, size))
     for i, frame in enumerate(frames.astype(np.float32)):
         difference = np.linalg.norm(frame - back, axis=-1)  # (H, W)
         solid = difference > 60
         if solid.sum() < 12:
             colors.append("")
-            shapes.append("")
             continue
         # colour: of the pixels that differ most, the palette entry most of them are nearest to
         core = solid & (difference >= np.quantile(difference[solid], 0.3))
@@ -137,7 +163,75 @@ def track(frames: np.ndarray) -> Track:
         colors.append(names[index])
         # coverage: how far each pixel has gone from the background to the object's colour
         way = np.median(frame[core], axis=0) - back  # (H, W, 3)
-        alpha = np.clip(((frame - back) * way).sum(-1) / np.maximum((way**2).sum(-1), 1), 0, 1)
+        alphas[i] = np.clip(((frame - back) * way).sum(-1) / np.maximum((way**2).sum(-1), 1), 0, 1)
+    return _follow(alphas, colors, background)
+
+
+def pair(frames: np.ndarray) -> tuple[Track, Track] | None:
+    """Measure a clip with two objects of different colours, the one that moves first; None when it shows only one."""
+    size = frames.shape[1]
+    background = background_of(frames)
+    back = scenes.backdrop(background, size)
+    palette = np.array(list(scenes.COLORS.values()), dtype=np.float32)
+    names = list(scenes.COLORS)
+    values = frames.astype(np.float32)
+    # 1. the two colours that most of the clip's clear pixels are near to
+    solid = values[np.linalg.norm(values - back, axis=-1) > 60]
+    off = np.linalg.norm(solid[:, None] - palette, axis=-1)
+    counts = np.bincount(off.argmin(1)[off.min(1) < 70], minlength=len(palette))
+    order = counts.argsort()[::-1][:2]
+    if counts[order[1]] < max(12 * len(frames), 0.15 * counts.sum()):
+        return None
+    # 2. each pixel as background + a (first - background) + b (second - background), a and b at least 0
+    ways = palette[order][:, None, None] - back  # (2, H, W, 3)
+    gram = np.einsum("ihwc,jhwc->hwij", ways, ways)
+    right = np.einsum("ihwc,thwc->thwi", ways, values - back)
+    both = np.linalg.solve(gram + 1e-3 * np.eye(2), right[..., None])[..., 0]  # (T, H, W, 2)
+    alone = np.clip(right / np.einsum("hwii->hwi", gram), 0, 1)
+    for i in range(2):  # where one would be negative the other stands alone
+        both[..., i] = np.where(both[..., 1 - i] < 0, alone[..., i], both[..., i])
+    alphas = np.clip(both, 0, 1)
+    tracks = [
+        _follow(alphas[..., i], [names[order[i]] if a.sum() > 12 else "" for a in alphas[..., i]], background)
+        for i in range(2)
+    ]
+    # 3. the one that moves in the first half comes first
+    half = len(frames) // 2
+    way = [
+        float(np.nan_to_num(np.nanmax(p := t.path[:half, 0]) - np.nanmin(p))) if t.seen > 0.5 else 0.0 for t in tracks
+    ]
+    return (tracks[0], tracks[1]) if way[0] >= way[1] else (tracks[1], tracks[0])
+
+
+def meeting_of(first: Track, second: Track) -> str:
+    """ "hit": the first stops and the second moves on; else which one is whole where they are nearest: "front" if the
+    first is, "behind" if the second is; "" when they do not meet."""
+    a, b = first.path[:, 0], second.path[:, 0]
+    good = np.isfinite(a) & np.isfinite(b)
+    if good.sum() < 8:
+        return ""
+    index = np.flatnonzero(good)
+    start, end = index[:3], index[-3:]
+    if (np.median(a[start]) - np.median(b[start])) * (np.median(a[end]) - np.median(b[end])) > 0:  # no overtaking
+        way = np.abs([a[end].mean() - a[start].mean(), b[end].mean() - b[start].mean()])
+        return "hit" if min(way) > 3 else ""
+    middle = np.abs(a - b)
+    close = middle <= np.nanquantile(middle, 0.25)
+    left = [float(np.nanmean(t.areas[close]) / np.nanmedian(t.areas)) for t in (first, second)]
+    return "front" if left[0] > left[1] else "behind"
+
+
+def _follow(alphas: np.ndarray, colors: list[str], background: str) -> Track:
+    """Where the object is in each frame and which shape it has, by its coverage (T, H, W); colors: "" is unseen."""
+    t, size = len(alphas), alphas.shape[1]
+    grid = np.arange(size) + 0.5
+    path = np.full((t, 3), np.nan)
+    areas = np.full(t, np.nan)
+    shapes = []
+    for i, alpha in enumerate(alphas):
+        if not colors[i]:
+            shapes.append("")
+            continue
         alpha = _largest(alpha)
         area = float(alpha.sum())
         center = np.array([(alpha * grid[None]).sum(), (alpha * grid[:, None]).sum()]) / max(area, 1e-6)
@@ -154,7 +248,9 @@ def track(frames: np.ndarray) -> Track:
     size_name = min(scenes.SIZES, key=lambda s: abs(scenes.SIZES[s] - middle))
     ok = path[np.isfinite(path[:, 0]), :2]
     jerk = float(np.hypot(*np.diff(ok, n=2, axis=0).T).mean()) if len(ok) > 3 else float("nan")
-    return Track(shape, _common(colors), motion, background, size_name, speed, path, tuple(colors), tuple(shapes), jerk)
+    return Track(
+        shape, _common(colors), motion, background, size_name, speed, path, tuple(colors), tuple(shapes), jerk, areas
+    )
 
 
 def _largest(alpha: np.ndarray) -> np.ndarray:

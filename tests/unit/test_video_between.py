@@ -17,7 +17,7 @@ def make(task, film=FILM, keyframes=None, control=None, **fields):
     request = FilmRequest(
         task=task, clip=b"" if task == "keyframes" else film.tobytes(), num_inference_steps=2, **fields
     )
-    models = [tiny()] + ([tiny(frames=4, stride=5, patch_frames=1)] if task == "keyframes" else [])
+    models = [tiny(residual=True, flow=8)] + ([tiny(frames=4, stride=5, patch_frames=1)] if task == "keyframes" else [])
     items = list(between.generate(request, control or Control(), *models))
     assert all(isinstance(i, Step) for i in items[:-1]) and isinstance(items[-1], VideoResult)
     return items[-1]
@@ -50,7 +50,7 @@ def test_a_film_goes_on_from_its_last_eight_frames():
 
 def test_keyframes_first_then_what_lies_between():
     result = make("keyframes")
-    assert result.frames.shape == (16, 48, 48, 3) and result.steps_run == 4
+    assert result.frames.shape == (16, 48, 48, 3) and result.steps_run == 5  # two, and three gaps
     assert FilmRequest(task="keyframes").models() == ("video-between", "video-keyframes")
 
 
@@ -100,11 +100,30 @@ def test_the_network_between_adds_to_the_blend_of_the_given_frames():
     assert np.abs(result.frames.astype(int) - between.blend(FILM, between.KEYS)).max() <= 1
 
 
-def test_nothing_changes_where_both_given_ends_agree():
-    from core.video import sample
-    from core.video.sample import VideoRequest
+def test_untrained_the_flow_blends_and_a_flow_moves_pixels():
+    import torch
 
-    request = VideoRequest(clip=FILM.tobytes(), known=between.KEYS, num_inference_steps=2, guidance_scale=1.0)
-    *_, result = sample.generate(request, Control(), tiny(residual=True))  # random weights: noise wherever it may
-    assert np.abs(result.frames[:, :6].astype(int) - FILM[:, :6]).max() <= 1  # the sky above the star's path
-    assert np.abs(result.frames[2].astype(int) - FILM[2]).max() > 20
+    from core.video.flow import FlowNet, moved
+
+    frames = torch.rand(2, 2, 3, 48, 48)
+    made = FlowNet(8)(*frames, torch.tensor([0.5, 0.25]))
+    share = torch.tensor([0.5, 0.25]).view(2, 1, 1, 1)
+    assert torch.allclose(made, (1 - share) * frames[0] + share * frames[1], atol=1e-5)
+    flow = torch.zeros(2, 2, 48, 48)
+    flow[:, 0] = 3  # taken from three pixels further right: the picture moves left
+    assert torch.allclose(moved(frames[0], flow)[..., :45], frames[0][..., 3:], atol=1e-4)
+
+
+def test_the_shipped_network_beats_blending_and_repetition():
+    from pathlib import Path
+
+    from core.video import dit
+
+    model = dit.read(Path("assets/models/video-between"))
+    known = tuple(range(0, 15, 2))
+    film = np.asarray(FILM[:15])
+    *_, result = between.generate(FilmRequest(task="double", clip=film[::2].tobytes()), Control(), model)
+    hidden = list(range(1, 15, 2))
+    near = between.psnr(result.frames[hidden], film[hidden])
+    assert near > between.psnr(between.blend(film, known)[hidden], film[hidden]) + 1
+    assert near > between.psnr(between.repeat(film, known)[hidden], film[hidden]) + 1

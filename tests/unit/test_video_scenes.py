@@ -75,3 +75,53 @@ def test_a_fall_accelerates_and_a_line_does_not():
     line = coherence.measure(scenes.render(scenes.Scene("circle", "red", "down", "night")))
     assert fall["acceleration"] == pytest.approx(0.222, abs=0.03)
     assert abs(line["acceleration"]) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["two", "camera"])
+def test_two_objects_and_the_camera_are_read_back(kind):
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        scene = scenes.random_scene(rng, "any", kind)
+        path = scenes.paths(scene)
+        assert (path[..., :2] - path[..., 2:] > 0).all() and (path[..., :2] + path[..., 2:] < scenes.SIZE).all()
+        found = coherence.measure(scenes.render(scene))
+        assert all(coherence.same(found["track"], scene, found).values()), scenes.caption(scene)
+        assert (found["second"] is not None) == (kind == "two") and bool(found["camera"]) == (kind == "camera")
+        words = scenes.caption(scene, rng).split()
+        assert len(words) <= 16 and set(scenes.roles(words)) <= VOCABULARY
+
+
+def test_a_collision_hands_the_velocity_over():
+    scene = scenes.Scene("circle", "red", "right", "snow", shape2="square", color2="blue", meeting="hit")
+    x = scenes.paths(scene)[:, :, 0]
+    speed = np.diff(x, axis=1)
+    assert speed[0, 0] == pytest.approx(speed[1, -1]) and speed[0, -1] == speed[1, 0] == 0
+    swapped = coherence.measure(scenes.render(scene)[::-1])
+    assert swapped["meeting"] == "hit" and swapped["track"].color == "blue"  # backwards the other one moves first
+
+
+def test_words_of_the_second_object_and_of_the_camera_are_words_of_their_own():
+    told = scenes.roles(
+        [
+            "a",
+            "red",
+            "star",
+            "moves",
+            "right",
+            "in",
+            "front",
+            "of",
+            "a",
+            "red",
+            "ring",
+            "in",
+            "the",
+            "snow",
+            "the",
+            "camera",
+            "zooms",
+            "in",
+        ]
+    )
+    assert told[1:3] == ["red", "star"] and told[9:11] == ["red/2", "ring/2"]
+    assert told[11] == "in" and told[-1] == "in/camera"
