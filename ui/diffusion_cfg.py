@@ -200,10 +200,10 @@ def guiders(request: DiffusionRequest) -> None:
     table = [
         {
             "guider": name,
-            "what it does": BENT[name][0] if name in BENT else GUIDER_KINDS[name][2],
             **{k: round(v, 3) for k, v in scores(result).items()},
             "model calls": result.model_calls,
             "seconds": round(result.seconds, 2),
+            "what it does": BENT[name][0] if name in BENT else GUIDER_KINDS[name][2],
         }
         for name, result in zip(names, results, strict=True)
         if result is not None
@@ -241,19 +241,19 @@ def presets() -> None:
         [
             {
                 "preset": name,
-                "what": PRESETS[name][0],
-                "prompt": PRESETS[name][1].prompt,
+                "shows what it says": "yes" if shown[name] else "no",
                 "attributes right (%)": percent(row["right"]),
                 "wears glasses (of 4)": row["glasses"],
                 "saturation": round(row["saturation"], 3),
                 "clipped (%)": round(100 * row["clipped"], 1),
-                "shows what it says": "yes" if shown[name] else "no",
+                "what": PRESETS[name][0],
             }
             for name, row in found.items()
         ],
         hide_index=True,
     )
     st.caption(
-        f"Real portraits with most of what the first prompt names have a saturation of {real:.2f}. Four pictures are few: "
+        f"The first four: “{PRESETS['balanced'][1].prompt}”; real portraits with most of that have a saturation of {real:.2f}. "
+        f"The last two: “{PRESETS['glasses by themselves'][1].prompt}”. Four pictures are few: "
         "read large differences only. Attributes and glasses are read by the held-out classifier."
     )
