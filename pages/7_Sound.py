@@ -8,7 +8,7 @@ from core import catalog
 from core.audio import music_lm
 from core.audio.speech import SpeechRequest
 from core.audio.symbolic import ScoreRequest
-from ui import learn, page, sound_denoise, sound_full, sound_score, stage
+from ui import learn, page, sound_denoise, sound_full, sound_score, stage, tables
 from ui import result as views
 from ui import sound_parts as parts
 from ui import sound_views as show
@@ -106,7 +106,7 @@ def measure() -> None:
         if card.quality:
             st.markdown(f"**{card.title}**")
             views.badge("stored")
-            views.table(
+            tables.table(
                 [{"figure": name.replace("_", " "), "value": str(value)} for name, value in card.quality.items()]
             )
             st.caption(f"Reproduced by `{card.measured}`")

@@ -10,6 +10,7 @@ import streamlit as st
 from core.chat import sandbox, tasks
 from core.chat.code import CodeRequest
 from core.errors import LabError
+from ui import tables
 from ui.chat_talk import plain
 from ui.chat_tokens import strip
 from ui.controls import build, control
@@ -125,12 +126,11 @@ def _report(outcome: sandbox.Outcome, tests: list[tuple[str, str]]) -> None:
     if judged:
         st.metric("Tests passed", f"{sum(judged)} of {len(judged)}")
     values = [*outcome.values, *[("", "not run")] * len(tests)]
-    st.dataframe(
+    tables.table(
         [
             {"call": call, "wanted": want, "got": value or error, "passed": ("yes" if mark else "no") if want else ""}
             for (call, want), (value, error), mark in zip(tests, values, marks, strict=False)
-        ],
-        hide_index=True,
+        ]
     )
     st.caption(
         f"Ran in {outcome.seconds:.1f} s, locked in: no files, no network, no new processes, "

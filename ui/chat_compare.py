@@ -14,7 +14,7 @@ from core.chat.full_size import FullSizeChatRequest
 from core.errors import LabError
 from core.runtime.jobs import queue
 from core.runtime.shelf import needed_mb
-from ui import chat_full, chat_remote
+from ui import chat_full, chat_remote, tables
 from ui.chat_talk import body, stop, talk
 from ui.stage import owner, poll_seconds
 
@@ -59,9 +59,7 @@ def draw() -> None:
     _answers()
     tally: dict[str, int] = st.session_state.get("_tally", {})
     if tally:
-        st.dataframe(
-            [{"who": who, "votes": votes} for who, votes in sorted(tally.items(), key=lambda x: -x[1])], hide_index=True
-        )
+        tables.table([{"who": who, "votes": votes} for who, votes in sorted(tally.items(), key=lambda x: -x[1])])
 
 
 def _ask(index: int, rivals: list[str], blind: bool) -> None:

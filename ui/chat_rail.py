@@ -9,7 +9,7 @@ from core import catalog
 from core.chat.chat import ChatRequest, read_picture
 from core.chat.history import History
 from core.errors import LabError
-from ui import chat_code, chat_full, chat_remote, chat_talk, learn, picker
+from ui import chat_code, chat_full, chat_remote, chat_talk, learn, picker, tables
 from ui.controls import control
 from ui.page import notice
 
@@ -71,7 +71,7 @@ def draw(examples: list[bytes]) -> None:
         settings["picture_temperature"] = control(ChatRequest, "picture_temperature", "Temperature of pictures")
         settings["seed"] = control(ChatRequest, "seed")
         with st.expander("More"):
-            for name in ("guidance_scale", "top_p", "top_k"):
+            for name in ("guidance_scale", "edit_guidance", "keep", "top_p", "top_k"):
                 settings[name] = control(ChatRequest, name)
     st.session_state["_chat_settings"] = settings
     with st.popover("Export, import, clear", icon=":material/folder_open:"):
@@ -121,7 +121,7 @@ def limits() -> None:
         for card in cards
         for name, value in card.quality.items()
     ]
-    st.dataframe(rows, hide_index=True)
+    tables.table(rows)
     st.caption(
         "Measured on portraits, phrasings and tasks that were held out of training: python -m "
         "training.measure_chat. Everything written or drawn here is ai-generated; the faces are of nobody."

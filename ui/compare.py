@@ -12,6 +12,7 @@ from core.request import Request
 from core.result import ImageResult, Result
 from core.runtime.jobs import Job
 from ui import result as views
+from ui import tables
 from ui.stage import job_of, job_words, poll_seconds
 
 
@@ -58,7 +59,7 @@ def compare(
     if len(results) == len(jobs):
         _difference(results)
         if measures:
-            views.table([{"column": i + 1, "model": r.request.model, **measures(r)} for i, r in enumerate(results)])
+            tables.table([{"column": i + 1, "model": r.request.model, **measures(r)} for i, r in enumerate(results)])
     return results
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from core.diffusion.forward import to_uint8
 from core.diffusion.request import GUIDER_KINDS, GUIDERS, DiffusionRequest
 from core.errors import BadRequest, LabError
-from ui import style
+from ui import style, tables
 from ui.diffusion_grid import files, grid, run_one, wrapped
 from ui.diffusion_scores import percent, score_line, scores
 from ui.diffusion_scrubber import View, scrubber
@@ -209,7 +209,7 @@ def guiders(request: DiffusionRequest) -> None:
         if result is not None
     ]
     if table:
-        st.dataframe(table, hide_index=True)
+        tables.table(table)
 
 
 # --- Presets ----------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def presets() -> None:
         st.info(str(error))
         return
     shown = holds(found, real)
-    st.dataframe(
+    tables.table(
         [
             {
                 "preset": name,
@@ -249,8 +249,7 @@ def presets() -> None:
                 "what": PRESETS[name][0],
             }
             for name, row in found.items()
-        ],
-        hide_index=True,
+        ]
     )
     st.caption(
         f"The first four: “{PRESETS['balanced'][1].prompt}”; real portraits with most of that have a saturation of {real:.2f}. "

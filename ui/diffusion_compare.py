@@ -11,7 +11,7 @@ from PIL import Image
 from core import catalog
 from core.diffusion.request import DiffusionRequest
 from core.errors import LabError
-from ui import style
+from ui import style, tables
 from ui.diffusion_grid import run_one, wrapped
 from ui.diffusion_rail import default, samplers
 from ui.diffusion_rail import models as cards
@@ -62,7 +62,7 @@ def schedulers(result: Any) -> None:
                 **row(one),
             }
         )
-    st.dataframe(rows, hide_index=True)
+    tables.table(rows)
     figure = style.figure(xaxis_title="model calls", yaxis_title="RMS distance to the reference")
     figure.add_trace(
         go.Scatter(
@@ -117,7 +117,7 @@ def models(result: Any, ids: list[str]) -> None:
             }
         )
     if rows:
-        st.dataframe(rows, hide_index=True)
+        tables.table(rows)
         st.caption("One picture each: seconds are of this run; for quality over many prompts see each model's card.")
 
 
@@ -138,12 +138,11 @@ def pixel(result: Any) -> None:
             f"the same network has {found['pixel_numbers']:,} numbers to denoise in place of {found['latent_numbers']:,}, "
             "and the autoencoder decodes once, at the end."
         )
-        st.dataframe(
+        tables.table(
             [
                 _cost(f"latents of a {side} px picture", found, "latent", steps, latent),
                 _cost(f"pixels, {side} px", found, "pixel", steps, pixels),
-            ],
-            hide_index=True,
+            ]
         )
         st.caption(
             f"The least processor time of {timed.steps_run} alternating windows, just now. The pixel twin has the latent network's "

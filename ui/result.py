@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -186,8 +186,3 @@ def restore_box(cls: type[Request], keys: dict[str, str] | None = None) -> None:
     )
     if error := st.session_state.get("_restore_error"):
         st.error(error, icon=":material/info:")
-
-
-def table(rows: list[dict[str, Any]]) -> None:
-    """A plain table of dicts."""
-    st.dataframe(rows, hide_index=True)

@@ -19,7 +19,7 @@ from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
 from ui import compare as comparison
-from ui import controls, learn, picker, sound_denoise
+from ui import controls, learn, picker, sound_denoise, tables
 from ui import result as views
 from ui import sound_views as show
 from ui.page import guard
@@ -263,7 +263,7 @@ def _vote(results: list[Any]) -> None:
     if voted:
         st.markdown(f"You chose **{voted}**. " + "; ".join(f"{'ABCD'[i]}: {name(i)}" for i in range(len(results))))
     if tally:
-        views.table([{"model": k, "votes": v} for k, v in sorted(tally.items())])
+        tables.table([{"model": k, "votes": v} for k, v in sorted(tally.items())])
 
 
 FAILURES = (
@@ -385,7 +385,7 @@ def codec_compare(r: AudioResult) -> None:
             st.audio(other, sample_rate=r.sample_rate)
             distance = round(dsp.mel_distance(extras["original"], other), 3)
             rows.append({"codebooks": "Opus", "kbit/s": 6.0, "mel distance": distance})
-    views.table(rows)
+    tables.table(rows)
     st.caption("Mel distance: mean difference of log10 mel spectra at three window lengths; 0 is the original.")
 
 
@@ -432,7 +432,7 @@ def speech_inside(r: AudioResult) -> None:
     st.plotly_chart(show.timeline(r.extras), key="timeline")
     first = r.extras["first_sound"]
     st.caption(f"First sound after {first:.2f} s of work. One unit of the duration predictor is 25 ms.")
-    views.table([{"sentence": s, "from (s)": round(a, 2), "to (s)": round(b, 2)} for s, a, b in r.extras["sentences"]])
+    tables.table([{"sentence": s, "from (s)": round(a, 2), "to (s)": round(b, 2)} for s, a, b in r.extras["sentences"]])
     read_back(r)
 
 

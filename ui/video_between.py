@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.video import between, scenes
 from core.video.between import FilmRequest
-from ui import controls
+from ui import controls, tables
 from ui import video_views as views
 from ui.stage import stage
 from ui.video_inside import segments, slider
@@ -87,7 +87,7 @@ def _against(made: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> Non
     """PSNR and motion error of the frames that were not given."""
     hidden = [i for i in range(len(truth)) if i not in known]
     films = {"network": made, "blending": between.blend(truth, known), "repetition": between.repeat(truth, known)}
-    st.dataframe(
+    tables.table(
         [
             {
                 "film": name,
@@ -95,8 +95,7 @@ def _against(made: np.ndarray, truth: np.ndarray, known: tuple[int, ...]) -> Non
                 "object off by (pixels)": round(between.motion_error(film[hidden], truth[hidden]), 2),
             }
             for name, film in films.items()
-        ],
-        hide_index=True,
+        ]
     )
     st.caption(
         "Against the film whose frames were hidden. Higher PSNR is nearer; a moved ghost costs more than a blur."

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.video import patches, scenes
 from core.video.sample import EDITS, VideoRequest
-from ui import controls, style
+from ui import controls, style, tables
 from ui import video_views as views
 from ui.stage import stage
 
@@ -107,7 +107,7 @@ def explorer(result: Any) -> None:
                 "attention weights of one layer, if kept": f"{c.attention_bytes / 1e6:,.1f} MB",
             }
         )
-    st.dataframe(table, hide_index=True)
+    tables.table(table)
     st.caption(
         "By formula, for a network of our size (width {width}, {depth} layers, {heads} heads); sizes count pixels, without "
         "a codec.".format(**patches.OURS)

@@ -11,7 +11,7 @@ from core.request import Request
 from core.video import patches
 from core.video.between import FilmRequest
 from core.video.sample import VideoRequest
-from ui import controls
+from ui import controls, tables
 from ui import video_views as views
 from ui.stage import job_of, job_words, poll_seconds, stage
 from ui.video_inside import slider
@@ -40,7 +40,7 @@ def frames(result: Any) -> None:
         }
         for name in ("shape", "color", "motion", "background")
     ]
-    st.dataframe(rows, hide_index=True)
+    tables.table(rows)
 
 
 # --- ablation and comparison -----------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def costs(result: Any) -> None:
                     "GFLOP/s reached": round(c.total * r.model_calls / r.seconds / 1e9, 1),
                 }
             )
-    st.dataframe(rows, hide_index=True)
+    tables.table(rows)
     st.markdown(
         "**By formula:** a full-size transformer (width 3072, 42 layers, as CogVideoX-5B) on latents 8 x 8 pixels and "
         "4 frames large, cut into patches of 2 x 2; one pass, full attention over space and time"
@@ -209,7 +209,7 @@ def costs(result: Any) -> None:
                 "times the picture": f"{c.total / image:,.0f}",
             }
         )
-    st.dataframe(table, hide_index=True)
+    tables.table(table)
 
 
 # --- stage and learning -------------------------------------------------------------------------------------------

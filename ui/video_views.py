@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.result import VideoResult
 from core.video import patches
-from ui import style
+from ui import style, tables
 
 
 @st.cache_data(max_entries=40, show_spinner=False)
@@ -118,7 +118,7 @@ def figures(films: list[tuple[str, np.ndarray]], more: list[dict[str, Any]] | No
                 **(more[i] if more else {}),
             }
         )
-    st.dataframe(rows, hide_index=True)
+    tables.table(rows)
     st.caption(
         "Measured by the tracker from the frames alone, just now. Lower is steadier; a drawn fall speeds up by 0.22. "
         "Smooth path: the share of the object's way that is no detour, 100% along a line."

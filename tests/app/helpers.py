@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def settle(at: AppTest, seconds: float = 240.0) -> AppTest:
 def errors(at: AppTest) -> list[str]:
     """All sentences that the page shows as errors, and uncaught exceptions."""
     return [e.value for e in at.error] + [e.value for e in at.exception]
+
+
+def tables(at: AppTest) -> list[dict[str, list[str]]]:
+    """The page's tables (ui.tables): the cells of each column as text."""
+    found = []
+    for text in (m.value for m in at.markdown if m.value.startswith("| ")):
+        names, _, *rows = [
+            [re.sub(r"\\(.)", r"\1", cell) for cell in line[2:-2].split(" | ")] for line in text.splitlines()
+        ]
+        found.append({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    return found
 
 
 def clean() -> None:

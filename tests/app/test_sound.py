@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import catalog
-from tests.app.helpers import errors, open_page, settle
+from tests.app.helpers import errors, open_page, settle, tables
 
 PAGE = "7_Sound.py"
 
@@ -35,16 +35,16 @@ def test_codec_edits_tokens_and_compares_codebooks():
     at = open_page(PAGE, work="Codec", edit="reverse", n_codebooks="2", lens="Compare")
     assert not errors(at)
     assert any("0.8 kbit/s" in c.value for c in at.caption)
-    table = next(d.value for d in at.dataframe if "mel distance" in d.value.columns)
+    table = next(t for t in tables(at) if "mel distance" in t)
     assert list(table["codebooks"]) == ["1", "2", "3", "4", "5", "6", "Opus"]
-    assert table["mel distance"].iloc[5] < table["mel distance"].iloc[0]
+    assert float(table["mel distance"][5]) < float(table["mel distance"][0])
 
 
 def test_speech_speaks_sentence_by_sentence_and_refuses_other_languages():
     at = open_page(PAGE, work="Speech", text="Hello there. This is a test.")
     assert not errors(at)
-    table = next(d.value for d in at.dataframe if "sentence" in d.value.columns)
-    assert len(table) == 2 and table["to (s)"].iloc[0] <= table["from (s)"].iloc[1] + 1e-6
+    table = next(t for t in tables(at) if "sentence" in t)
+    assert len(table["sentence"]) == 2 and float(table["to (s)"][0]) <= float(table["from (s)"][1])
     at.text_area(key="text").set_value("你好，世界").run()
     assert any("English only" in e for e in errors(settle(at)))
 
@@ -60,12 +60,12 @@ def test_compare_plays_each_column_loudness_matched():
     at = open_page(PAGE, seconds="1.0", num_inference_steps="2", lens="Compare")
     at = settle(at)
     assert not errors(at)
-    table = next(d.value for d in at.dataframe if "guidance" in d.value.columns)
+    table = next(t for t in tables(at) if "guidance" in t)
     columns = list(zip(table["model"], table["guidance"], strict=True))
     if any(c.id == "sound-diffusion" for c in catalog.cards()):
-        assert columns == [("music-lm", 3.0), ("sound-diffusion", 3.0)]
+        assert columns == [("music-lm", "3.0"), ("sound-diffusion", "3.0")]
     else:
-        assert columns == [("music-lm", 1.0), ("music-lm", 3.0)]
+        assert columns == [("music-lm", "1.0"), ("music-lm", "3.0")]
 
 
 def test_full_size_says_what_it_would_load_and_runs_nothing_by_itself(tmp_path):
@@ -103,7 +103,7 @@ def test_a_score_shows_its_notes_and_offers_a_midi_file():
     at = open_page(PAGE, work="Score", score_seconds="4", melody="C5 E5", lens="Inside")
     assert not errors(at)
     assert any("bpm" in c.value and "synthesiser" in c.value for c in at.caption)
-    table = next(d.value for d in at.dataframe if "tokens" in d.value.columns)
+    table = next(t for t in tables(at) if "tokens" in t)
     assert any("lead:72" in row for row in table["tokens"])
     at.text_input(key="melody").set_value("H9").run()
     assert any("no note" in e for e in errors(settle(at)))
