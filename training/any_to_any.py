@@ -26,17 +26,19 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from core.chat.chat import positions
 from core.chat.image_tokenizer import LEVELS, ImageTokenizer, Quantizer
 from core.chat.vocabulary import PICTURE, Vocabulary
-from training import chat_data, portraits
+from training import chat_data, emoji, portraits
 from training.chat_data import Picture, Turn
 from training.code_model import MuonAndAdam, decoder, pad, product, warm_start
 from training.loop import RUNS, Run, publish, to_tensor, to_uint8
 
 FOLDER = Path("assets/models/any-to-any")
-PAIRS = 6000
+PAIRS = 12000
 SIZES = [len(portraits.ATTRIBUTES[name]) for name in chat_data.SLOTS]
-SORTS = {"see": 0.42, "draw": 0.22, "edit": 0.21, "compare": 0.07, "apart": 0.08}  # shares of the dialogues
+# shares of the dialogues
+SORTS = {"see": 0.28, "draw": 0.17, "edit": 0.25, "compare": 0.07, "apart": 0.09, "see_emoji": 0.07, "draw_emoji": 0.07}
 MIDDLE = 3  # layers below the attribute heads
 
 
@@ -66,7 +68,15 @@ class AnyToAny(nn.Module):
         """Mean loss of weighted words, of picture codes and of the heads, and the share of seen attributes that are
         right; ids, weights: (B, T); marks: B lists."""
         table = self.table()
-        out = self.decoder.model(inputs_embeds=table[ids[:, :-1]], output_hidden_states=True, use_cache=False)
+        read = ids[:, :-1]
+        places = torch.tensor([positions(row) for row in read.tolist()])
+        out = self.decoder.model(
+            inputs_embeds=table[read],
+            position_ids=places,
+            attention_mask=torch.ones_like(read),  # without it a jump in the positions is taken for a new sequence
+            output_hidden_states=True,
+            use_cache=False,
+        )
         hidden = out.last_hidden_state  # (B, T-1, D)
         wanted = weights[:, 1:] > 0
         targets, share = ids[:, 1:][wanted], weights[:, 1:][wanted]
@@ -96,11 +106,10 @@ class AnyToAny(nn.Module):
             y = torch.tensor([y for _, _, y in found])  # (N, 8)
             logits = self.heads[sort](at).split(SIZES, 1)
             known = [cross_entropy(z, y[:, i]) for i, z in enumerate(logits) if (y[:, i] >= 0).any()]
-            parts[name] = torch.stack(known).mean()
+            parts[name] = torch.stack(known).mean() if known else middle.sum() * 0
             if name == "seen":
-                parts["right"] = torch.stack(
-                    [(z.argmax(1) == y[:, i]).float().mean() for i, z in enumerate(logits)]
-                ).mean()
+                known_too = [(z.argmax(1) == y[:, i])[y[:, i] >= 0].float() for i, z in enumerate(logits)]
+                parts["right"] = torch.cat(known_too).mean()
         return parts
 
     @torch.no_grad()
@@ -174,8 +183,10 @@ def render_after(pairs: list[Pair]) -> np.ndarray:
     return portraits.halve(portraits.render([(after["style"], options) for *_, after, options in pairs], processes=1))
 
 
-def prepared(tokenizer: ImageTokenizer) -> tuple[list[Picture], list[tuple[str, Any, Picture, Picture]]]:
-    """All train portraits, and the edit pairs as (name, value, before, after).
+def prepared(
+    tokenizer: ImageTokenizer,
+) -> tuple[list[Picture], list[tuple[str, Any, Picture, Picture]], list[Picture]]:
+    """All train portraits, the edit pairs as (name, value, before, after), and the emoji that are talked about.
 
     The changed portraits are rendered once (runs/any-to-any/after.npy); the codes (codes.npz) are made again when that
     file is deleted, as after a training of the tokenizer.
@@ -188,16 +199,29 @@ def prepared(tokenizer: ImageTokenizer) -> tuple[list[Picture], list[tuple[str, 
         np.save(folder / "after.npy", render_after(pairs))
     if not (folder / "codes.npz").exists():
         after = np.load(folder / "after.npy", mmap_mode="c")
-        np.savez(folder / "codes.npz", train=encode(tokenizer, images), after=encode(tokenizer, after))
+        np.savez(
+            folder / "codes.npz",
+            train=encode(tokenizer, images),
+            after=encode(tokenizer, after),
+            emoji=encode(tokenizer, emoji.load("train")[0]),
+        )
     codes = np.load(folder / "codes.npz")
     seen = [Picture(c, r) for c, r in zip(codes["train"], records, strict=True)]
     changed = [Picture(c, pair[3]) for c, pair in zip(codes["after"], pairs, strict=True)]
-    return seen, [(p[0], p[1], seen[i], after) for i, p, after in zip(rows, pairs, changed, strict=True)]
+    objects = [
+        Picture(c, r)
+        for c, r in zip(codes["emoji"], emoji.load("train")[1], strict=True)
+        if r["label"] in chat_data.EMOJI
+    ]
+    return seen, [(p[0], p[1], seen[i], after) for i, p, after in zip(rows, pairs, changed, strict=True)], objects
 
 
 # 2. Dialogues
 def dialogue(
-    seen: list[Picture], pairs: list[tuple[str, Any, Picture, Picture]], rng: np.random.Generator
+    seen: list[Picture],
+    pairs: list[tuple[str, Any, Picture, Picture]],
+    objects: list[Picture],
+    rng: np.random.Generator,
 ) -> list[Turn]:
     """One dialogue of a random sort."""
 
@@ -212,8 +236,15 @@ def dialogue(
     if sort == "draw":  # one time in eight it follows talk about another picture
         return chat_data.draw(one(), rng, chat_data.see(one(), rng, turns=1) if rng.random() < 0.12 else None)
     if sort == "edit":
-        again = one() if rng.random() < 0.12 else None
-        return chat_data.edit("", None, again, again, rng) if again else chat_data.edit(name, value, before, after, rng)
+        if rng.random() < 0.1:
+            again = one()
+            return chat_data.edit("", None, again, again, rng)
+        if rng.random() < 0.5 and before.record:  # a change read backwards is a change too
+            value = before.record[name]
+            before, after = after, before
+        return chat_data.edit(name, value, before, after, rng)
+    if sort in ("see_emoji", "draw_emoji"):
+        return getattr(chat_data, sort)(objects[int(rng.integers(len(objects)))], rng)
     if sort == "compare":
         if rng.random() < 0.4:
             return chat_data.compare(before, after, rng, changed=name)
@@ -245,9 +276,8 @@ def main() -> None:
     torch.manual_seed(0)
     card = type("Folder", (), {"folder": MODELS_DIR / "image-tokenizer"})
     tokenizer = image_tokenizer.load(card)
-    seen, pairs = prepared(tokenizer)
-    begun = (RUNS / "any-to-any" / "last.pt").exists()  # then its vocabulary stays, whatever was added to the grammar
-    words = Vocabulary.load(FOLDER / "vocabulary.json") if begun else chat_data.vocabulary()
+    seen, pairs, objects = prepared(tokenizer)
+    words = vocabulary(RUNS / "any-to-any")
     model = AnyToAny(words)
     if warm_start(model.decoder, FOLDER, "any-to-any", words):
         for table in model.digits:  # they are merged into the shipped embeddings
@@ -256,16 +286,27 @@ def main() -> None:
     run = Run("any-to-any", model, options.minutes, rate, batch=options.batch, ema=0.998,
               optimizer=MuonAndAdam(model, rate))  # fmt: skip
     rng = np.random.default_rng(run.step)
-    stream = batches(lambda: dialogue(seen, pairs, rng), words, options.batch, rng)
+    stream = batches(lambda: dialogue(seen, pairs, objects, rng), words, options.batch, rng)
     for _ in run:
         parts = model.losses(*next(stream))
-        loss = parts["text"] + 0.4 * parts["picture"] + 0.5 * parts["seen"] + 0.3 * parts["wanted"]
+        loss = parts["text"] + 0.6 * parts["picture"] + 0.5 * parts["seen"] + 0.3 * parts["wanted"]
         run.update(loss, **{name: float(part.detach()) for name, part in parts.items()})
         if run.due("sheet", 4.0):
             save(run, tokenizer, words)
         if run.due("soon", 0.3):  # on a busy machine a minute of CPU time is long
             run.checkpoint()
     print(f"{run.step} steps, {save(run, tokenizer, words):,} bytes")
+
+
+def vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of the run in `folder` once it has begun, whatever was added to the grammar since; else the shipped
+    one with what the grammar has gained at its end."""
+    if not (folder / "last.pt").exists():
+        shipped = FOLDER / "vocabulary.json"
+        chat_data.vocabulary(Vocabulary.load(shipped).pieces if shipped.exists() else []).save(
+            folder / "vocabulary.json"
+        )
+    return Vocabulary.load(folder / "vocabulary.json")
 
 
 def save(run: Run, tokenizer: ImageTokenizer, words: Vocabulary) -> int:

@@ -1,10 +1,11 @@
-"""Dialogues about portraits, made by grammar from their exact records.
+"""Dialogues about portraits and emoji, made by grammar from their exact records.
 
 A turn is (role, [part, ...]); a part is a text, a Picture, or a pair (text or Picture, weight): the words that carry
 the fact weigh more in the loss than the words around them. An answer states the fact before the verdict ("The hair is
 brown, so no."), so that the verdict can be read off the fact. Two pictures to compare are two turns of the user's.
 
-Held out: the portraits of the split "heldout", the last phrasing of every list below, and the topics in FAR_TOPICS.
+Held out: the portraits and emoji of the split "heldout" (of an emoji: one style, the concept is known from three
+others), the last phrasing of every list below, and the topics in FAR_TOPICS.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ VALUES = {name: [v for v in portraits.ATTRIBUTES[name] if v != "none"] for name 
 
 @dataclass(frozen=True)
 class Picture:
-    """64 codes; record: what it shows; named: the attributes that were asked for before it was drawn; changed: which
+    """64 codes; record: what it shows, an emoji's has a "label"; named: the attributes that were asked for before it was drawn; changed: which
     codes an edit changed, to be minded more than those that are copied."""
 
     codes: Any
@@ -229,14 +230,41 @@ COMPARE = (
     "what about the {} of both",
 )
 DIFFER = ("what is different", "spot the difference", "what has changed", "what is the difference", "what differs")
+# emojibase's labels of the emoji that are talked about; of the animals the word " face" is left out
+EMOJI = (
+    "dog face", "cat face", "pig face", "rabbit face", "frog", "panda", "bear", "lion", "fox", "koala", "penguin", "chicken",
+    "owl", "fish", "octopus", "crab", "turtle", "snail", "butterfly", "lady beetle", "red apple", "green apple", "banana",
+    "lemon", "strawberry", "grapes", "watermelon", "pineapple", "carrot", "tomato", "eggplant", "pizza", "hamburger",
+    "doughnut", "cookie", "egg", "birthday cake", "ice cream", "red heart", "yellow heart", "green heart", "blue heart",
+    "purple heart", "black heart", "skull", "ghost", "alien", "robot", "smiling face with sunglasses", "crying face", "bus",
+    "automobile", "airplane", "sailboat", "police car", "sun", "full moon", "crescent moon", "star", "cloud", "rainbow", "fire",
+    "snowman", "snowflake", "cactus", "mushroom", "sunflower", "rose", "evergreen tree", "light bulb", "key", "guitar", "bell",
+    "trophy", "balloon", "soccer ball", "basketball",
+)  # fmt: skip
+EMOJI_GROUPS = ("animal", "food", "heart", "face", "vehicle", "weather", "plant", "object", "event", "sport", "music")
+EMOJI_ASK = {
+    "label": ("what emoji is it", "what is it", "which emoji is this", "what does the emoji show", "what is this"),
+    "group": (
+        "which group is it",
+        "what group of emoji is it",
+        "which group does it belong to",
+        "what kind of thing is it",
+    ),
+    "background": ASK["background"],
+    "style": ASK["style"],
+}
+EMOJI_CHECK = ("is it {}", "is this {}", "do you see {}", "would you say that it is {}", "is it true that it is {}")
+PERSON = {"label": "person", "group": "person"}  # what a portrait is among emoji
+EMOJI_DRAW = ("{}", "{} emoji", "{} as an emoji", "an emoji of {}")
 HELLO = ("hello", "hi", "hey", "good morning", "good evening", "hello there", "hi there", "good afternoon", "good day")
 WHO = ("who are you", "what are you", "what can you do", "help", "what do you know", "how can you help me")
 
-HELLO_ANSWER = "Hello. Show me a drawn face, or ask me to draw one."
-WHO_ANSWER = "I am a small model that knows drawn faces: I describe, draw and change them."
+HELLO_ANSWER = "Hello. Show me a drawn face or an emoji, or ask me to draw one."
+WHO_ANSWER = "I am a small model that knows drawn faces and emoji: I describe, draw and change them."
 BLIND_ANSWER = "I see no picture yet: add one, or ask me to draw a face."
-FAR_ANSWER = "I only know drawn faces, so I cannot answer that."
-FAR_DRAW_ANSWER = "I can only draw faces."
+FAR_ANSWER = "I only know faces and emoji, so I cannot answer that."
+FAR_DRAW_ANSWER = "I can only draw faces and some emoji."
+NO_PERSON_ANSWER = "I see an emoji and no person."
 
 # fmt: off
 TOPICS = (
@@ -379,9 +407,64 @@ FAR = (
     "do you like {}",
     "show me the way to {}",
 )
+# Sentences beside the list: one choice of each, put together by `far`; {n} and {m} are topics
+FAR_PARTS: dict[str, tuple[str, ...]] = {
+    "ask": (
+        "{wh} {aux} {np} {vp}", "{wh} {aux} {np}", "how {adj} is {np}", "how {adj} are {n}s", "what is the {top} {n} {spot}",
+        "what {unit} is it", "what {unit} was it {when}", "what is the {prop} of {np}", "what is the person's {prop}",
+        "do you {verb} {np}", "do we {verb} {np} {when}", "did i {verb} the {n}", "can you {verb} {np}", "will {np} {vp} {when}",
+        "show me the {prop} of {np}", "show me {n} {spot}", "{verb} {np} {when}", "{verb} {np} for me", "please {verb} {np}",
+        "{np} is {adj}", "i {verb} {np} {when}", "my {n} {vp}s {when}", "is {np} {adj}", "is the person {adj} {spot}",
+        "does the person {verb} {n}", "does {np} {vp}", "has {np} ever seen {m}", "who {verb}s {np}", "which {n} is the {top}",
+        "where can {np} {vp}", "why did {np} {verb} {m}", "i am {adj} {when}", "you are {adj}", "the {n} and the {m} {vp}",
+        "what if {np} {vp}s", "teach me {n}", "{n} or {m}", "{n}", "{n} {m}", "tell me the {prop} of {np}",
+        "what is the {top} way to {verb} {np}", "how do you {verb} {np} {spot}", "how many {unit}s until {n}",
+    ),
+    "wh": ("what", "where", "when", "why", "how", "who", "how often", "since when", "with whom"),
+    "aux": ("is", "are", "was", "does", "did", "do", "can", "will", "should", "would", "has"),
+    "np": (
+        "the {n}", "a {n}", "my {n}", "your {n}", "{n}", "this {n}", "every {n}", "the person", "people", "we", "they", "i", "it",
+        "the {n} of the person", "her {n}", "his {n}", "everybody", "the {m} of {n}",
+    ),
+    "vp": (
+        "work", "grow", "cost", "live", "sleep", "sing", "move", "fall", "burn", "travel", "eat", "hurt", "shine", "break", "run",
+        "swim", "talk", "end", "help", "go to {m}", "come from {m}", "need {m}", "stay {spot}",
+    ),
+    "adj": (
+        "old", "heavy", "rich", "strong", "fast", "deep", "wide", "hot", "cold", "clever", "far", "long", "loud", "hard", "big",
+        "dangerous", "healthy", "cheap", "married", "famous", "hungry", "busy", "late", "lost", "real", "alive", "important",
+    ),
+    "top": ("largest", "smallest", "oldest", "fastest", "longest", "worst", "first", "last", "most famous", "cheapest", "nicest"),
+    "spot": ("", "", "on earth", "in france", "at home", "in the city", "near the {m}", "of all", "in the morning", "here"),
+    "when": ("", "", "today", "tomorrow", "yesterday", "now", "every day", "tonight", "next week"),
+    "unit": ("year", "month", "season", "hour", "date", "week", "minute", "century"),
+    "prop": (
+        "size", "weight", "age", "job", "address", "number", "history", "map", "price", "speed", "name", "birthday", "mother",
+        "country", "future", "inside", "phone", "colour", "sound", "taste", "rule", "religion", "shoe", "car", "house",
+    ),
+    "verb": (
+        "want", "need", "own", "remember", "hate", "hear", "fear", "sell", "study", "solve", "cook", "clean", "count", "read",
+        "spell", "measure", "call", "send", "find", "repair", "visit", "understand", "play", "win", "sort", "drink", "believe",
+    ),
+}  # fmt: skip
 FAR_DRAWN = (
     "the {}",
     "some {}s",
+    "a huge {}",
+    "a tiny {}",
+    "a little {} beside a {}",
+    "an old {}",
+    "a new {} in the {}",
+    "many {}s",
+    "a {} {}",
+    "three {}s and a {}",
+    "the {} of the {}",
+    "a {} in front of a {}",
+    "a round {}",
+    "a white {}",
+    "a black {} with {}",
+    "a happy {}",
+    "your {}",
     "a {} with a {}",
     "a green {}",
     "my {}",
@@ -520,7 +603,8 @@ def invented(rng: np.random.Generator) -> str:
 def apart(rng: np.random.Generator, seen: bool, held: bool = False) -> tuple[str, list[Any]]:
     """A question that is not about a picture, or that no picture is there to answer, and the answer."""
     chance = rng.random()
-    topics = FAR_TOPICS if held else TOPICS
+    topics: tuple[str, ...] = FAR_TOPICS if held else TOPICS
+    drawn = [topic for topic in topics if not any(topic in label for label in EMOJI)]
     nouns = [str(n) if held or rng.random() < 0.6 else invented(rng) for n in rng.choice(topics, 2, replace=False)]
     if chance < 0.12:
         return pick(HELLO, rng, held), [(HELLO_ANSWER, 0.5)]
@@ -531,8 +615,101 @@ def apart(rng: np.random.Generator, seen: bool, held: bool = False) -> tuple[str
         asked = question(kind, portraits.draw(int(rng.integers(10**6)), 5)[0], rng, held)[0]
         return (asked if rng.random() < 0.8 else pick(DESCRIBE, rng, held)), [(BLIND_ANSWER, 0.5)]
     if chance < 0.6:
+        nouns = [noun if noun in drawn or noun not in topics else str(rng.choice(drawn)) for noun in nouns]
         return pick(DRAW, rng, held).format(pick(FAR_DRAWN, rng, held).format(*nouns)), [(FAR_DRAW_ANSWER, 0.5)]
-    return pick(FAR, rng, held, 5).format(*nouns), [(FAR_ANSWER, 0.5)]
+    words = pick(FAR, rng, held, 5).format(*nouns) if held or rng.random() < 0.4 else far(nouns, rng)
+    return words, [(FAR_ANSWER, 0.5)]
+
+
+def far(nouns: list[str], rng: np.random.Generator) -> str:
+    """A sentence of FAR_PARTS about something else than pictures, sometimes hardly one: what is not known to be about
+    a picture is to be refused, however it is said."""
+    words = pick(FAR_PARTS["ask"], rng, True, len(FAR_PARTS["ask"]))
+    for _ in range(3):  # parts may hold parts
+        parts = {name: pick(options, rng, True, len(options)) for name, options in FAR_PARTS.items()}
+        words = words.format(**parts, n="{n}", m="{m}") if "{" in words else words
+    return " ".join(words.format(n=nouns[0], m=nouns[1]).split())
+
+
+# Emoji
+def emoji_name(label: str) -> str:
+    """ "dog", "red apple"."""
+    return label.removesuffix(" face") if label in EMOJI[:4] else label
+
+
+def emoji_description(record: dict[str, Any], keep: set[str] | None = None, form: str = "{} emoji") -> str:
+    """ "a red apple emoji on a navy background, in 3d style"; keep: which of background and style are named."""
+    keep = {"background", "style"} if keep is None else keep
+    text = form.format(a(emoji_name(record["label"])))
+    if "background" in keep:
+        text += f" on {a(record['background'])} background"
+    return text + (f", in {record['style']} style" if "style" in keep else "")
+
+
+def emoji_question(
+    kind: str, record: dict[str, Any], rng: np.random.Generator, held: bool = False
+) -> tuple[str, list[Any]]:
+    """A question about an emoji and its answer; kind: a key of EMOJI_ASK, "is" (is it a lemon) or "sort" (a food)."""
+    head = {"label": "It is", "group": "The group is", "background": "The background is", "style": "The style is"}
+    name = {"is": "label", "sort": "group"}.get(kind, kind)
+    value = a(emoji_name(record["label"])) if name == "label" else record[name]
+    answer: list[Any] = [(head[name], 0.5), (f" {value}", 1.0)]
+    if kind in EMOJI_ASK:
+        return pick(EMOJI_ASK[kind], rng, held), [*answer, "."]
+    right = bool(rng.random() < 0.5)
+    options = (*EMOJI_GROUPS, "person") if kind == "sort" else tuple(a(emoji_name(label)) for label in EMOJI)
+    shown = value if right else str(rng.choice([v for v in options if v != value]))
+    return pick(EMOJI_CHECK, rng, held).format(a(shown) if kind == "sort" else shown), [
+        *answer,
+        ", so",
+        (" yes" if right else " no", 4.0),
+        ".",
+    ]
+
+
+def see_emoji(picture: Picture, rng: np.random.Generator, turns: int = 4) -> list[Turn]:
+    """An emoji and questions about it; what is asked about a person is to be refused."""
+    record = picture.record
+    assert record is not None
+    talk: list[Turn] = []
+    for i, kind in enumerate(str(k) for k in rng.permutation([*EMOJI_ASK, "is", "sort", "describe", "person"])[:turns]):
+        if kind == "describe":
+            words, answer = pick(DESCRIBE, rng), [(sentence(emoji_description(record)), 1.0)]
+        elif kind == "person":
+            about = str(rng.choice([s for s in SLOTS if s not in EMOJI_ASK]))
+            words, answer = pick(ASK[about], rng), [(NO_PERSON_ANSWER, 0.5)]
+        else:
+            words, answer = emoji_question(kind, record, rng)
+        talk += [("user", [*([picture] if i == 0 else []), asked(words, rng)]), ("bot", answer)]
+    return talk
+
+
+def emoji_wish(
+    record: dict[str, Any], rng: np.random.Generator, held: bool = False, keep: set[str] | None = None
+) -> tuple[str, frozenset[str]]:
+    """A wish for a drawing of an emoji, and which of background and style it names (keep: these)."""
+    named = keep if keep is not None else {n for n in ("background", "style") if rng.random() < 0.6}
+    words = emoji_description(record, named, pick(EMOJI_DRAW, rng, True, len(EMOJI_DRAW)))
+    return pick(DRAW, rng, held).format(words), frozenset(named)
+
+
+def draw_emoji(picture: Picture, rng: np.random.Generator) -> list[Turn]:
+    """A drawing of an emoji, and perhaps a question about it."""
+    assert picture.record is not None
+    words, named = emoji_wish(picture.record, rng)
+    talk: list[Turn] = [
+        ("user", [asked(words, rng)]),
+        ("bot", [Picture(picture.codes, picture.record, named & {"background"})]),
+    ]
+    if rng.random() < 0.3:
+        words, answer = emoji_question(str(rng.choice(["label", "group", "background"])), picture.record, rng)
+        talk += [("user", [asked(words, rng)]), ("bot", answer)]
+    return talk
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop."""
+    return words[0].upper() + words[1:] + "."
 
 
 def asked(text: str, rng: np.random.Generator) -> str:
@@ -598,10 +775,13 @@ def see(picture: Picture, rng: np.random.Generator, turns: int = 5, other: dict[
             words, weight = description(other, None, int(rng.integers(4))), 0.0
         talk += [("user", [pick(DRAW, rng).format(words)]), ("bot", [(picture, weight)])]
     for i, kind in enumerate(kinds):
-        if rng.random() < 0.1:
+        chance = rng.random()
+        if chance < 0.1:
             words, answer = apart(rng, True)
+        elif chance < 0.14:  # the questions about emoji have an answer here too
+            words, answer = emoji_question(str(rng.choice(["label", "group", "is", "sort"])), PERSON, rng)
         elif i == len(kinds) - 1 and rng.random() < 0.5:
-            words, answer = pick(DESCRIBE, rng), [(description(record).replace("a face", "A face", 1) + ".", 1.0)]
+            words, answer = pick(DESCRIBE, rng), [(sentence(description(record)), 1.0)]
         else:
             swap = rng.random()
             form = kind if kind not in CHECK or swap > 0.6 else "yes/no" if swap < 0.45 else "either"
@@ -637,14 +817,14 @@ def edit(name: str, value: Any, before: Picture, after: Picture, rng: np.random.
     """The same person with one thing changed (name "": nothing); the first picture was sent or drawn."""
     words = asked(wish(name, value, rng) if name else pick(AGAIN, rng), rng)
     after = Picture(after.codes, after.record, frozenset(SLOTS), np.asarray(before.codes) != np.asarray(after.codes))
-    if rng.random() < 0.5:
+    chance = rng.random()
+    if chance < 0.45:
         return [("user", [before, words]), ("bot", [after])]
-    return [
-        ("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]),
-        ("bot", [(before, 0.15)]),
-        ("user", [words]),
-        ("bot", [after]),
-    ]
+    if chance < 0.7:
+        talk = see(before, rng, turns=int(rng.integers(1, 3)))
+    else:
+        talk = [("user", [pick(DRAW, rng).format(pick(ANYONE, rng))]), ("bot", [(before, 0.15)])]
+    return [*talk, ("user", [words]), ("bot", [after])]
 
 
 def picture_ids(codes: Any, words: Vocabulary) -> list[int]:
@@ -659,7 +839,7 @@ def labels(record: dict[str, Any], named: frozenset[str] | tuple[str, ...] = SLO
     """The index of each attribute's value in portraits.ATTRIBUTES, -100 for those that are not named."""
     return [
         (int(record[name]) if isinstance(record[name], bool) else portraits.ATTRIBUTES[name].index(record[name]))
-        if name in named
+        if name in named and (name == "background" or "label" not in record)
         else -100
         for name in SLOTS
     ]
@@ -701,8 +881,9 @@ def rows(talk: list[Turn], words: Vocabulary) -> tuple[list[int], list[float], M
     return ids, weights, marks
 
 
-def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
-    """The pieces of the grammar itself; topics outside it are spelled in characters, as any unknown word is."""
+def vocabulary(known: list[str] | tuple[str, ...] = (), codes: int = 1000, count: int = 1500) -> Vocabulary:
+    """The pieces of the grammar itself, after those in `known`; topics outside it are spelled in characters, as any
+    unknown word is."""
     from collections import Counter
 
     from core.chat.vocabulary import SPLIT
@@ -713,13 +894,15 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
         record = portraits.draw(i, 5)[0]
         texts = [
             drawing(record, rng)[0],
-            description(record).replace("a face", "A face", 1),
+            sentence(description(record)),
             HELLO_ANSWER,
             WHO_ANSWER,
             BLIND_ANSWER,
             FAR_ANSWER,
             FAR_DRAW_ANSWER,
+            NO_PERSON_ANSWER,
             pick(FAR, rng).replace("{}", "?"),
+            far(["?", "?"], rng),
             pick(HELLO, rng),
             pick(WHO, rng),
             pick(DESCRIBE, rng),
@@ -728,9 +911,14 @@ def vocabulary(codes: int = 1000, count: int = 1500) -> Vocabulary:
         other = portraits.draw(i + count, 5)[0]
         pairs = [question(kind, record, rng) for kind in KINDS]
         pairs += [compared(name, record, other, rng, found=bool(i % 2)) for name in SLOTS]
+        texts += [wish(n, record[n], rng) for n in EDIT if record[n] != "none"]
+        thing = {"label": EMOJI[i % len(EMOJI)], "group": EMOJI_GROUPS[i % len(EMOJI_GROUPS)]}
+        thing |= {"background": record["background"], "style": ("3d", "flat", "noto", "twemoji")[i % 4]}
+        texts += [emoji_wish(thing, rng)[0], sentence(emoji_description(thing))]
+        pairs += [emoji_question(kind, thing, rng) for kind in (*EMOJI_ASK, "is", "sort")]
         for words, answer in pairs:
             texts += [words, *(part if isinstance(part, str) else part[0] for part in answer)]
-        texts += [wish(n, record[n], rng) for n in EDIT if record[n] != "none"]
         for text in texts:
             seen.update(SPLIT.findall(text))
-    return Vocabulary(sorted(p for p, n in seen.items() if n >= 4 and len(p) > 1), codes)
+    new = {p for p, n in seen.items() if n >= 4 and len(p) > 1} - set(known)
+    return Vocabulary([*known, *sorted(new)], codes)

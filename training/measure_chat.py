@@ -1,7 +1,7 @@
 """Measure the chat models on what was held out and write the figures into their cards.
 
-    python -m training.measure_chat image-tokenizer      # PSNR; attributes that survive the codes (classifier B)
-    python -m training.measure_chat any-to-any           # questions, refusals, drawings, edits, round trip
+    python -m training.measure_chat image-tokenizer      # PSNR, of emoji too; attributes that survive the codes (classifier B)
+    python -m training.measure_chat any-to-any           # questions, refusals, drawings, edits, round trip, emoji
     python -m training.measure_chat code-lm              # pass@1 on held-out tasks, run in the sandbox
 
 Held out: portraits of the split "heldout", the last phrasing of every list, topics that were never refused in training.
@@ -22,7 +22,7 @@ import yaml
 from core.catalog import MODELS_DIR
 from core.pipeline import Control
 from core.result import TextResult
-from training import chat_data, portraits
+from training import chat_data, emoji, portraits
 
 
 def folder(name: str) -> SimpleNamespace:
@@ -56,13 +56,20 @@ def tokenizer(count: int) -> None:
     from core.metrics import attributes
 
     model = image_tokenizer.load(folder("image-tokenizer"))
+
+    def through(images: np.ndarray) -> tuple[np.ndarray, float]:
+        """What comes back, and its mean PSNR in dB."""
+        back = np.stack([from_codes(to_codes(image, model), model) for image in images])
+        mse = ((images.astype(np.float64) - back) ** 2).mean((1, 2, 3))
+        return back, round(float((10 * np.log10(255**2 / mse)).mean()), 1)
+
     images, records = portraits.load("heldout", 64)
     images, records = np.array(images[:count]), records[:count]
-    back = np.stack([from_codes(to_codes(image, model), model) for image in images])
-    mse = ((images.astype(np.float64) - back) ** 2).mean((1, 2, 3))
+    back, psnr = through(images)
     judge = attributes.load(folder("attributes-b"))
     before, after = judge.adherence(images, records), judge.adherence(back, records)
-    quality = {"psnr_db": round(float((10 * np.log10(255**2 / mse)).mean()), 1),
+    objects = emoji.load("heldout")[0]
+    quality = {"psnr_db": psnr, "psnr_db_emoji": through(objects[np.linspace(0, len(objects) - 1, count // 4, dtype=int)])[1],
                "attributes_after_codes": round(after["mean"], 3), "attributes_of_originals": round(before["mean"], 3),
                "pictures": count}  # fmt: skip
     write("image-tokenizer", quality, steps=steps("image-tokenizer"),
@@ -205,7 +212,7 @@ def edits(speaker: Speaker, count: int, rng: np.random.Generator) -> dict[str, f
 
     images, _ = portraits.load("heldout", 64)
     rows, pairs = edit_pairs(count, held=True, seed=11)
-    done, stayed = [], []
+    done, stayed, both = [], [], []  # both: what stays of the pictures in which the change was made
     for i, (row, (name, value, before, after, _)) in enumerate(zip(rows, pairs, strict=True)):
         wish = chat_data.wish(name, value, rng, held=True)
         result = speaker.say([("user", wish, speaker.codes(images[row]))], seed=i)
@@ -216,7 +223,38 @@ def edits(speaker: Speaker, count: int, rng: np.random.Generator) -> dict[str, f
         done.append(speaker.judge.adherence(picture, [{name: after[name]}])["mean"])
         rest = {k: v for k, v in before.items() if k in portraits.ATTRIBUTES and k != name}
         stayed.append(speaker.judge.adherence(picture, [rest])["mean"])
-    return {"edit_done": share(done), "edit_keeps_the_rest": share(stayed)}
+        both += [stayed[-1]] if done[-1] else []
+    return {"edit_done": share(done), "edit_keeps_the_rest": share(stayed), "edit_keeps_where_done": share(both)}
+
+
+def emojis(speaker: Speaker, count: int, rng: np.random.Generator) -> dict[str, float]:
+    """Concepts in the one style in which training never had them. A drawing is right when the nearest, by its pixels, of
+    the true emoji on the background that was asked for is one of the concept, in any of its four styles."""
+    images, records = emoji.load("heldout")
+    known = [i for i, record in enumerate(records) if record["label"] in chat_data.EMOJI]
+    right: dict[str, list[bool]] = {}
+    for n, i in enumerate(rng.permutation(known)[:count]):
+        for kind in ("label", "group", "background", "style", "is", "sort"):
+            asked, answer = chat_data.emoji_question(kind, records[i], rng, held=n % 2 == 0)
+            said = speaker.say([("user", asked + "?", speaker.codes(images[i]))]).text
+            right.setdefault(kind, []).append(said == text_of(answer))
+    shelf, names = emoji.load("all")
+    drawn: list[bool] = []
+    for n, i in enumerate(rng.permutation(known)[:count]):
+        wish, _ = chat_data.emoji_wish(records[i], rng, held=True, keep={"background", "style"})
+        picture = speaker.say([("user", wish, b"")], seed=n).extras["picture"]
+        near = [
+            j
+            for j, record in enumerate(names)
+            if record["label"] in chat_data.EMOJI and record["background"] == records[i]["background"]
+        ]
+        off = [np.square(shelf[j] - picture.astype(np.float32)).mean() for j in near] if picture is not None else []
+        drawn.append(bool(off) and names[near[int(np.argmin(off))]]["label"] == records[i]["label"])
+    return {
+        "emoji_questions_right": share([m for marks in right.values() for m in marks]),
+        **{f"emoji_{kind}": share(marks) for kind, marks in right.items()},
+        "emoji_drawn": share(drawn),
+    }
 
 
 def any_to_any(count: int) -> None:
@@ -236,6 +274,7 @@ def any_to_any(count: int) -> None:
         "refuses_far_questions": refusals(speaker, seen, rng),
         "comparisons_right": comparisons(speaker, some, rng),
         **asked,
+        **emojis(speaker, len(some), rng),
         "questions": count * len(chat_data.KINDS),
         "drawings": len(some),
     }

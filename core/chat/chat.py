@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 READ = 240  # ids of the conversation that are read: dialogues of training are this long
 WRITTEN = 150  # ids of one answer
 CELLS = 64
+TOLD = 0.02  # nats: a wish that tells less about a cell leaves it as it is
+AHEAD = 160  # an edited picture stands this many positions after its source
 
 
 def _turn(turn: Any) -> Any:
@@ -58,11 +61,18 @@ class ChatRequest(Request):
     top_k: int = integer(0, 0, 500, help="Keep only the k likeliest tokens; 0 keeps all.")
     top_p: float = number(0.95, 0.05, 1.0, help="Keep the likeliest tokens that reach this probability together.")
     guidance_scale: float = number(
-        3.0,
-        1.0,
-        5.0,
-        step=0.25,
-        help="Drawings from words: how far to push away from “draw a face”. 1 is off. Edits are not guided.",
+        3.0, 1.0, 5.0, step=0.25, help="Drawings from words: how far to push away from “draw a face”. 1 is off."
+    )
+    keep: float = number(
+        8.0,
+        0.0,
+        20.0,
+        step=0.5,
+        help="Drawings after a picture: how much likelier (in logits) a cell keeps its old code where the wish changes "
+        "nothing that the model expects. 0 is off.",
+    )
+    edit_guidance: float = number(
+        1.5, 1.0, 5.0, step=0.25, help="Drawings after a picture: how far to push away from “draw it again”. 1 is off."
     )
     seed: int = seed_field()
 
@@ -184,6 +194,22 @@ def context(turns: list[tuple[str, str, tuple[int, ...]]], words: Vocabulary) ->
     return [START, *head, *tail, BOT]
 
 
+def positions(ids: list[int]) -> list[int]:
+    """The rotary position of each id: one after the other, but a picture that answers talk about a picture begins AHEAD
+    of where that one began, so that a cell and its source are always equally far apart, however long the wish is."""
+    places: list[int] = []
+    next_, source, role = 0, -1, START
+    for token in ids:
+        role = token if token in (USER, BOT) else role
+        if token == PICTURE:
+            if role == BOT and source >= 0:
+                next_ = max(next_, source + AHEAD)
+            source = next_
+        places.append(next_)
+        next_ += 1
+    return places
+
+
 def allowed_next(written: list[int], words: Vocabulary) -> Any:
     """(V,) bool: the grammar of an answer, words or pictures of eight rows of eight codes."""
     import torch
@@ -230,8 +256,11 @@ def generate(
     ids = context(turns, words)
     if any(i >= words.size for i in request.start):
         raise BadRequest(f"start holds a token id above {words.size - 1}; take the ids from the token view.")
-    guided = request.guidance_scale > 1 and not any(i >= words.first_code for i in ids)
-    plain = [START, USER, *words.encode("draw a face"), BOT]
+    edits = any(i >= words.first_code for i in ids)
+    scale = request.edit_guidance if edits else request.guidance_scale
+    source = next((codes for _, _, codes in reversed(turns) if codes), ())  # what an edit starts from
+    wish = ("user", "draw it again", turns[-1][2]) if edits else ("user", "draw a face", ())
+    plain = context([*turns[:-1], wish] if edits else [wish], words)
     memory, free = Memory(), Memory()
     noise = torch.Generator().manual_seed(request.seed)
     logits, seen = model.read(ids, memory, look=True)
@@ -242,11 +271,18 @@ def generate(
     while len(written) < WRITTEN and not control.stopped:
         mask = allowed_next(written, words)
         drawing = PICTURE in written
-        if guided and drawing:
-            if base is None:  # the same picture so far, asked for by "draw a face"
-                base, _ = model.read([*plain, *written], free)
-                calls += 1
-            logits = base + request.guidance_scale * (logits - base)
+        if (scale > 1 or edits) and drawing:
+            if base is None:  # the same picture so far, asked for in the plain words
+                model.read(plain, free)
+                base, _ = model.read(written, free, at=positions([*plain, *written])[-1])
+                calls += 2
+            if edits and mask[words.first_code]:  # the idea of DiffEdit, https://arxiv.org/abs/2210.11427
+                wished, again = (each[words.first_code :].log_softmax(-1) for each in (logits, base))
+                told = float((wished.exp() * (wished - again)).sum())  # nats that the wish tells about this cell
+                bonus = request.keep * math.exp(-told / TOLD)
+            logits = base + scale * (logits - base)
+            if edits and mask[words.first_code]:
+                logits[words.first_code + source[sum(t >= words.first_code for t in written)]] += bonus
         heat = request.picture_temperature if drawing else request.temperature
         token, probabilities, kept = choose(
             logits, mask, temperature=heat, top_k=request.top_k, top_p=request.top_p, noise=noise
@@ -267,7 +303,8 @@ def generate(
         if token == END:
             tokens.append(data)
             break
-        logits, seen = model.read([token], memory, look=PICTURE not in written)
+        at = positions([*ids, *written])[-1]
+        logits, seen = model.read([token], memory, look=PICTURE not in written, at=at)
         calls += 1
         if base is not None:
             base, _ = model.read([token], free)
@@ -294,7 +331,7 @@ def generate(
             "codes": drawn if len(drawn) == CELLS else (),
             "picture": picture,
             "first_token": first_token,
-            "guided": guided and PICTURE in written,
+            "guided": scale > 1 and PICTURE in written,
             "tokens_per_second": len(written) / max(spent, 1e-6),
         },
     )

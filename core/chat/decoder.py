@@ -24,6 +24,7 @@ class Memory:
 
     keys: list[torch.Tensor] = field(default_factory=list)
     values: list[torch.Tensor] = field(default_factory=list)
+    position: int = 0  # of the next token
 
     @property
     def length(self) -> int:
@@ -81,20 +82,25 @@ class Decoder:
         return x * cos + torch.cat([-b, a], -1) * sin
 
     @torch.inference_mode()
-    def read(self, ids: list[int], memory: Memory, look: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def read(
+        self, ids: list[int], memory: Memory, look: bool = False, at: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Logits (V,) after the last id, and with `look` its attention (layers, H, T) over all that was read.
 
-        Raises ValueError when the memory would grow beyond the context.
+        at: rotary position of the first id (default: the one after the last).
+        Raises ValueError when the positions would grow beyond the context.
         """
         start, count = memory.length, len(ids)
-        if start + count > self.context:
-            raise ValueError(f"{start + count} tokens do not fit the context of {self.context}")
+        at = memory.position if at is None else at
+        memory.position = at + count
+        if memory.position > self.context:
+            raise ValueError(f"{memory.position} positions do not fit the context of {self.context}")
         x = self.embed[torch.tensor(ids)][None]  # (1, T, D)
         seen = []
         for i, (norm1, qkv, q_norm, k_norm, out, norm2, gate_up, down) in enumerate(self.blocks):
             mixed = F.linear(self._rms(x, norm1), qkv).view(1, count, 3, self.heads, self.head)
             q, k, v = mixed.permute(2, 0, 3, 1, 4)  # each (1, H, T, hd)
-            q, k = self._turn(self._rms(q, q_norm), start), self._turn(self._rms(k, k_norm), start)
+            q, k = self._turn(self._rms(q, q_norm), at), self._turn(self._rms(k, k_norm), at)
             if start:
                 k, v = torch.cat([memory.keys[i], k], 2), torch.cat([memory.values[i], v], 2)
                 memory.keys[i], memory.values[i] = k, v

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
-from core.chat.vocabulary import END, PICTURE, PICTURE_END
+from core.chat.vocabulary import END, PICTURE, PICTURE_END, Vocabulary
 from training import any_to_any, chat_data, portraits
 from training.chat_data import Picture
-from training.code_model import MuonAndAdam, product
+from training.code_model import MuonAndAdam, decoder, product, warm_start, zeroth_power
 from training.measure_chat import facts, text_of
 
+library = torch.optim._muon._zeropower_via_newtonschulz  # taken before a recipe replaces it
 SMALL = {"width": 32, "layers": 4, "heads": 2}
 
 
@@ -30,6 +33,19 @@ def seen():
 def pairs(seen):
     _, made = any_to_any.edit_pairs(30)
     return [(p[0], p[1], seen[i], Picture(seen[i].codes, p[3])) for i, p in enumerate(made)]
+
+
+@pytest.fixture(scope="module")
+def objects():
+    rng = np.random.default_rng(1)
+    backgrounds = list(portraits.BACKGROUNDS)
+    return [
+        Picture(
+            rng.integers(0, 1000, 64),
+            {"label": label, "group": "food", "style": style, "background": backgrounds[i % 8]},
+        )
+        for i, (label, style) in enumerate(itertools.product(("dog face", "lemon"), ("3d", "noto")))
+    ]
 
 
 def test_a_change_changes_one_attribute_and_stays_in_its_split():
@@ -99,12 +115,12 @@ def test_what_is_held_out_is_never_said_in_training():
     assert not any(text.startswith(tuple(held)) for text in said if not text.startswith("show me"))
 
 
-def test_training_learns_a_few_dialogues_by_heart(words, seen, pairs):
+def test_training_learns_a_few_dialogues_by_heart(words, seen, pairs, objects):
     rng = np.random.default_rng(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = any_to_any.AnyToAny(words, **SMALL)
-    stream = any_to_any.batches(lambda: any_to_any.dialogue(seen, pairs, rng), words, 4, rng)
+    stream = any_to_any.batches(lambda: any_to_any.dialogue(seen, pairs, objects, rng), words, 4, rng)
     batch = next(stream)
     optimizer = MuonAndAdam(model, 5e-3)
     first = None
@@ -127,6 +143,41 @@ def test_training_learns_a_few_dialogues_by_heart(words, seen, pairs):
         ours = model.decoder.model(inputs_embeds=model.table()[ids]).last_hidden_state
         merged = model.merged().model(input_ids=ids).last_hidden_state
     assert torch.allclose(ours, merged, atol=1e-5)
+
+
+def test_a_longer_vocabulary_keeps_the_rows_of_the_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.code_model.RUNS", tmp_path)
+    small, large = Vocabulary([" hair", " red"], 1000), Vocabulary([" hair", " red", " lemon"], 1000)
+    before, after = (decoder(v.size, width=16, layers=1, heads=2, context=64) for v in (small, large))
+    before.save_pretrained(tmp_path / "shipped")
+    small.save(tmp_path / "shipped" / "vocabulary.json")
+    assert warm_start(after, tmp_path / "shipped", "none", large)
+    old, new = (m.model.embed_tokens.weight for m in (before, after))
+    assert torch.equal(new[: small.first_code], old[: small.first_code])
+    assert torch.equal(new[large.first_code :], old[small.first_code :])
+
+
+def test_muon_in_fp32_is_torchs_own():
+    grad = torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
+    for g in (grad, grad.T):
+        assert (
+            zeroth_power(g, (3.4445, -4.775, 2.0315), 5, 1e-7) - library(g, (3.4445, -4.775, 2.0315), 5, 1e-7)
+        ).abs().max() < 0.03
+
+
+def test_emoji_dialogues_are_exact(objects):
+    rng = np.random.default_rng(0)
+    record = objects[0].record
+    for kind in ("is", "sort"):
+        for _ in range(40):
+            asked, answer = chat_data.emoji_question(kind, record, rng)
+            wanted = "a dog" if kind == "is" else "a food"
+            assert text_of(answer).endswith("so yes.") == asked.endswith(wanted)
+    talk = [text for _ in range(60) for role, parts in chat_data.see_emoji(objects[0], rng) if role == "bot"
+            for text in [text_of(parts)]]  # fmt: skip
+    assert chat_data.NO_PERSON_ANSWER in talk and "It is a dog." in talk and "The group is food." in talk
+    wish, named = chat_data.emoji_wish(record, rng, keep={"background"})
+    assert record["background"] in wish and record["style"] not in wish and named == {"background"}
 
 
 def test_products_in_bf16_have_the_gradients_of_products(monkeypatch):

@@ -135,6 +135,25 @@ def test_answers_keep_the_grammar_and_repeat_exactly(model, tokenizer, words):
     assert other.extras["codes"] != result.extras["codes"]
 
 
+def test_an_edit_stands_at_the_same_distance_from_its_source_however_long_the_wish(words):
+    codes = tuple(range(64))
+    for wish in ("red", "make the hair red please"):
+        ids = [*chat.context([("user", wish, codes)], words), PICTURE]
+        places = chat.positions(ids)
+        first, second = (i for i, token in enumerate(ids) if token == PICTURE)
+        assert places[second] - places[first] == chat.AHEAD and places[:second] == list(range(second))
+    assert chat.positions([START, 3, PICTURE, 9, 3, PICTURE]) == list(range(6))  # two pictures of the user's
+
+
+def test_cells_about_which_a_wish_tells_nothing_keep_their_codes(model, tokenizer):
+    codes = tuple(int(c) for c in np.random.default_rng(0).integers(0, 1000, 64))
+    request = chat.ChatRequest(conversation=(("user", "draw it again", codes),), start=(PICTURE,), keep=20.0)
+    kept = last(chat.generate(request, Control(), model, tokenizer)).extras["codes"]
+    free = last(chat.generate(request.replace(keep=0.0), Control(), model, tokenizer)).extras["codes"]
+    same = [sum(a == b for a, b in zip(drawn, codes, strict=True)) for drawn in (kept, free)]
+    assert same[0] > 55 > same[1]  # the wish is the plain one itself, so it tells nothing
+
+
 def test_an_answer_goes_on_from_the_chosen_token(model, tokenizer, words):
     request = chat.ChatRequest(conversation=(("user", "hair", picture()),), temperature=0.0)
     first = last(chat.generate(request, Control(), model, tokenizer)).extras["tokens"]
