@@ -1,7 +1,7 @@
 """Every file that leaves says what it is: model, seeds, full request, library versions, "AI-generated".
 
 The record goes into PNG text chunks, GIF comments, MP4 metadata, WAV/FLAC/MP3 comments and a last line of text files.
-No time stamps: the same request gives the same bytes. `read()` gives the record back, `restore()` the request.
+A sound is marked inaudibly too (core.audio.watermark): that stays where comments are lost. No time stamps: the same request gives the same bytes. `read()` gives the record back, `restore()` the request.
 """
 
 from __future__ import annotations
@@ -157,7 +157,9 @@ def encode(result: Result, ending: str) -> bytes:
     if isinstance(result, VideoResult):
         return gif(result.frames, result.fps, meta) if ending == ".gif" else mp4(result.frames, result.fps, meta)
     if isinstance(result, AudioResult):
-        return sound(result.waveform, result.sample_rate, meta, ending)
+        from core.audio import watermark
+
+        return sound(watermark.embed(result.waveform, result.sample_rate), result.sample_rate, meta, ending)
     assert isinstance(result, TextResult)
     mark = "#" if ending == ".py" else "<!--" if ending == ".md" else ""
     close = " -->" if ending == ".md" else ""

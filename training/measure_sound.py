@@ -212,11 +212,11 @@ def music_lm_loss() -> dict[str, Any]:
     data = tokens(EncodecModel.from_pretrained(CODEC, dtype=torch.float32))
     codes, records = data["heldout_codes"], data["heldout_records"]
     pick, tokenizer = np.arange(0, len(codes), 3), AutoTokenizer.from_pretrained(FOLDER)
-    grids, ids, mask = batch_of(codes, records, pick, tokenizer, np.random.default_rng(0))
+    batch = batch_of(codes, records, pick, tokenizer, np.random.default_rng(0))
     out = {}
     with torch.no_grad():
         for name, dropped in (("with caption", False), ("without caption", True)):
-            each = loss_of(model, grids, ids, mask, torch.full((len(pick),), dropped))
+            each = loss_of(model, *batch, torch.full((len(pick),), dropped))
             out[f"held-out loss (nats a token), {name}"] = [round(x, 2) for x in each.tolist()]
     return out
 

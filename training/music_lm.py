@@ -4,7 +4,9 @@
 
 MusicGen (https://arxiv.org/abs/2306.05284): the first 4 of the codec's codebooks in the delay pattern, one transformer
 decoder, cross-attention to a caption encoder that could read before (training.sound_text), 12 % of the captions empty for
-guidance. Codec and encoder come first; the tokens are computed once into runs/data/codes.npz.
+guidance. Beside the position in frames it gets the position in beats of the tempo that the caption asks for, a number
+or a word (core.audio.music_lm.embedded): a network so small does not learn to count beats out of frames in minutes.
+Codec and encoder come first; the tokens are computed once into runs/data/codes.npz. It starts from the shipped weights.
 """
 
 from __future__ import annotations
@@ -17,30 +19,32 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import (
+    AutoTokenizer,
     EncodecModel,
     MusicgenConfig,
     MusicgenDecoderConfig,
     MusicgenForConditionalGeneration,
     PreTrainedTokenizerFast,
-    T5Config,
 )
 
 from core.audio.dsp import codec_features, delay_codes, log_mel
+from core.audio.music_lm import embedded, tempo_of
+from training.code_model import MuonAndAdam
 from training.codec import SIZE, features
-from training.loop import Run, autocast, publish
+from training.loop import RUNS, Run, autocast, publish
 from training.sound_data import load
-from training.sound_text import FOLDER as TEXT
 from training.sound_text import opened
 
+FRAMES = 50.0  # a second
 BOOKS, WEIGHTS = 4, torch.tensor([0.35, 0.3, 0.2, 0.15])  # the first codebook is what one hears most
 CODEC, FOLDER, CODES = Path("assets/models/codec"), Path("assets/models/music-lm"), Path("runs/data/codes.npz")
 
 
 def build(codec: Any, width: int = 128, layers: int = 4) -> MusicgenForConditionalGeneration:
     """A fresh network around a trained codec and a trained caption encoder."""
-    size = codec.config.codebook_size
+    size, encoder = codec.config.codebook_size, opened()[0]
     config = MusicgenConfig(
-        text_encoder=T5Config.from_pretrained(TEXT),
+        text_encoder=encoder.config,
         audio_encoder=codec.config,
         decoder=MusicgenDecoderConfig(
             vocab_size=size,
@@ -58,7 +62,19 @@ def build(codec: Any, width: int = 128, layers: int = 4) -> MusicgenForCondition
     model = MusicgenForConditionalGeneration(config)
     model.audio_encoder.load_state_dict(codec.state_dict())
     model.audio_encoder.requires_grad_(False)
-    model.text_encoder.load_state_dict(opened()[0].state_dict())
+    model.text_encoder.load_state_dict(encoder.state_dict())
+    return model
+
+
+def shipped(codec: Any) -> Any:
+    """The network that ships, if it was trained on this codec's tokens and no run of this machine is there; else None."""
+    if (RUNS / "music-lm" / "last.pt").exists() or not (FOLDER / "model.safetensors").exists():
+        return None
+    model: Any = MusicgenForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32)
+    books, ours = codec.quantizer.layers, model.audio_encoder.quantizer.layers
+    if not all(torch.equal(a.codebook.embed, b.codebook.embed) for a, b in zip(books, ours, strict=True)):
+        return None
+    model.audio_encoder.requires_grad_(False)
     return model
 
 
@@ -106,16 +122,18 @@ def loss_of(
     grids: torch.Tensor,
     ids: torch.Tensor,
     mask: torch.Tensor,
+    tempos: torch.Tensor,
     drop: torch.Tensor,
 ) -> torch.Tensor:
-    """grids (B, K, L) delayed codes, ids and mask (B, W), drop (B,) bool: captions left out -> (K,) nats a token."""
+    """grids (B, K, L) delayed codes, ids and mask (B, W), tempos (B,) BPM or 0, drop (B,) bool: captions left out
+    -> (K,) nats a token."""
     b, k, length = grids.shape
     pad = model.decoder.config.pad_token_id
     states = model.enc_to_dec_proj(model.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state)
     states = states * (~drop)[:, None, None]  # (B, W, D); no caption is all zeros, as in generation
     with autocast():
         out = model.decoder(
-            grids[:, :, :-1].reshape(b * k, -1),
+            inputs_embeds=embedded(model.decoder, grids[:, :, :-1], tempos * ~drop, 0, FRAMES),
             encoder_hidden_states=states,
             encoder_attention_mask=mask,
             use_cache=False,
@@ -134,12 +152,16 @@ def batch_of(
     pick: np.ndarray,
     tokenizer: Any,
     rng: np.random.Generator,
-):
-    """(grids (B, K, L), ids (B, W), mask (B, W)) with one caption a clip drawn by `rng`."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(grids (B, K, L), ids (B, W), mask (B, W), tempos (B,)) with one caption a clip drawn by `rng`; the tempo is the
+    clip's own where the caption says something of it."""
     grids = np.stack([delay_codes(codes[i, :BOOKS].astype(np.int64), SIZE) for i in pick])
     texts = [str(rng.choice(records[i]["captions"])).lower() for i in pick]
     words = tokenizer(texts, padding=True, return_tensors="pt")
-    return torch.from_numpy(grids), words.input_ids, words.attention_mask
+    tempos = torch.tensor(
+        [float(records[i]["tempo"]) if tempo_of(t) else 0.0 for i, t in zip(pick, texts, strict=True)]
+    )
+    return torch.from_numpy(grids), words.input_ids, words.attention_mask, tempos
 
 
 def sheet(model: Any, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
@@ -158,9 +180,9 @@ def sheet(model: Any, tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
 def save(run: Run, tokenizer: PreTrainedTokenizerFast, codes: np.ndarray, records: list[dict]) -> None:
     """Publishes the mean weights and prints their loss on held-out clips (nats a token, by codebook)."""
-    grids, ids, mask = batch_of(codes, records, np.arange(0, len(codes), 3), tokenizer, np.random.default_rng(0))
+    batch = batch_of(codes, records, np.arange(0, len(codes), 3), tokenizer, np.random.default_rng(0))
     with torch.no_grad():
-        each = loss_of(run.ema, grids, ids, mask, torch.zeros(len(grids), dtype=torch.bool))
+        each = loss_of(run.ema, *batch, torch.zeros(len(batch[0]), dtype=torch.bool))
     print(f"step {run.step} held-out", [round(x, 3) for x in each.tolist()], flush=True)
     publish(FOLDER, _=run.ema)
     tokenizer.save_pretrained(FOLDER)
@@ -170,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=19)
     parser.add_argument("--device", default="cpu", choices=["cpu"])
-    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args()
 
     torch.manual_seed(0)
@@ -178,25 +200,19 @@ def main() -> None:
     data = tokens(codec)
     codes, records = data["codes"], data["records"]
     held = data["heldout_codes"], data["heldout_records"]
-    tokenizer = opened()[1]
-    model: Any = build(codec)
-    codebook_start(model)
+    tokenizer, model, rate = opened()[1], shipped(codec), 2e-3
+    if model is None or AutoTokenizer.from_pretrained(FOLDER).get_vocab() != tokenizer.get_vocab():
+        model = build(codec)
+        codebook_start(model)
     run = Run(
-        "music-lm",
-        model,
-        options.minutes,
-        lr=2e-3,
-        batch=options.batch,
-        ema=0.995,
-        betas=(0.9, 0.98),
-        weight_decay=0.02,
+        "music-lm", model, options.minutes, rate, batch=options.batch, ema=0.995, optimizer=MuonAndAdam(model, rate)
     )
     rng = np.random.default_rng(run.step)
     generator = torch.Generator().manual_seed(run.step)
     for _ in run:
         pick = rng.integers(len(codes), size=options.batch)
-        grids, ids, mask = batch_of(codes, records, pick, tokenizer, rng)
-        each = loss_of(model, grids, ids, mask, torch.rand(options.batch, generator=generator) < 0.12)
+        batch = batch_of(codes, records, pick, tokenizer, rng)
+        each = loss_of(model, *batch, torch.rand(options.batch, generator=generator) < 0.12)
         run.update((each * WEIGHTS).sum(), **{f"book{i + 1}": v for i, v in enumerate(each.tolist())})
         if run.due("publish", 3.0):
             save(run, tokenizer, *held)

@@ -20,7 +20,7 @@ from diffusers import StableAudioDiTModel
 from transformers import EncodecModel
 
 from core.audio.sound_diffusion import PATCH, Denoiser, velocity
-from training.loop import Run, autocast, publish
+from training.loop import RUNS, Run, autocast, publish
 from training.music_lm import CODEC, tokens
 from training.sound_text import opened
 
@@ -79,13 +79,18 @@ def save(run: Run, net: Denoiser, held: torch.Tensor, captions: list[str]) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=11)
+    parser.add_argument("--device", default="cpu", choices=["cpu"])
     parser.add_argument("--batch", type=int, default=24)
     options = parser.parse_args()
     torch.manual_seed(0)
     data = tokens(EncodecModel.from_pretrained(CODEC, dtype=torch.float32))
     encoder, tokenizer = opened()
     mean, scale = scaling(data["latents"])
-    model = build(data["latents"].shape[1], encoder.config.d_model)
+    model: Any = build(data["latents"].shape[1], encoder.config.d_model)
+    if (FOLDER / "transformer").exists() and not (RUNS / "sound-diffusion" / "last.pt").exists():
+        model = StableAudioDiTModel.from_pretrained(FOLDER / "transformer", torch_dtype=torch.float32)  # warm start
+        stored = json.loads((FOLDER / "latents.json").read_text())
+        mean, scale = np.asarray(stored["mean"], np.float32), np.asarray(stored["scale"], np.float32)
     net = Denoiser(model, encoder.eval().requires_grad_(False), tokenizer, mean, scale)
     run = Run("sound-diffusion", model, options.minutes, lr=1e-3, batch=options.batch, ema=0.997, betas=(0.9, 0.98))
 

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from core import catalog
 from core.audio import judges as ears
-from training.loop import Run, publish
+from training.loop import RUNS, Run, publish
 from training.sound_data import EFFECTS, effect, load
 
 FOLDER, STORE = Path("assets/models/sound-judges"), Path("runs/data/judges.npz")
@@ -139,6 +140,7 @@ def measure() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.5)
+    parser.add_argument("--device", default="cpu", choices=["cpu"])
     parser.add_argument("--measure", action="store_true")
     options = parser.parse_args()
     if options.measure:
@@ -146,6 +148,8 @@ def main() -> None:
         return
     torch.manual_seed(0)
     data, model, batch = examples(), Saved(labels()), 48
+    if (FOLDER / "model.safetensors").exists() and not (RUNS / "sound-judges" / "last.pt").exists():
+        model.load_state_dict(ears.load(catalog.card("sound-judges"), "cpu").state_dict())  # warm start
     run = Run("sound-judges", model, options.minutes, lr=2e-3, batch=batch, ema=0.99, weight_decay=0.02)
     rng = np.random.default_rng(run.step)
     order = rng.permutation(len(data["y"]))

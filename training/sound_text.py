@@ -23,7 +23,7 @@ from training.loop import Run, publish
 from training.music_data import GENRES, LEADS, TEMPOS
 from training.sound_data import EFFECTS, load
 
-FOLDER = Path("runs/data/sound-text")
+FOLDER, SHIPPED = Path("runs/data/sound-text"), Path("assets/models/sound-diffusion/text")
 CHOICES: dict[str, list] = {
     "genre": list(GENRES),
     "lead": list(LEADS),
@@ -85,18 +85,23 @@ def loss_of(reader: Any, captions: list[str], records: list[dict], tokenizer: An
 
 
 def opened() -> tuple[T5EncoderModel, Any]:
-    """The trained encoder and its tokenizer."""
-    return T5EncoderModel.from_pretrained(FOLDER, dtype=torch.float32), AutoTokenizer.from_pretrained(FOLDER)
+    """The trained encoder and its tokenizer: this machine's, else the ones that ship."""
+    folder = FOLDER if FOLDER.exists() else SHIPPED
+    return T5EncoderModel.from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=0.3)
+    parser.add_argument("--device", default="cpu", choices=["cpu"])
     options = parser.parse_args()
     torch.manual_seed(0)
     train, held = (load("music", "effects", split=s)[1] for s in ("train", "heldout"))
     tokenizer = tokenizer_for([c for r in train + held for c in r["captions"]])
-    run = Run("sound-text", Reader(len(tokenizer)), options.minutes, lr=3e-3, batch=64, ema=0.98)
+    reader = Reader(len(tokenizer))
+    if SHIPPED.exists() and AutoTokenizer.from_pretrained(SHIPPED).get_vocab() == tokenizer.get_vocab():
+        reader.encoder = T5EncoderModel.from_pretrained(SHIPPED, dtype=torch.float32)  # warm start; the heads are new
+    run = Run("sound-text", reader, options.minutes, lr=3e-3, batch=64, ema=0.98)
     rng = np.random.default_rng(run.step)
     for _ in run:
         picked = [train[int(i)] for i in rng.integers(len(train), size=64)]

@@ -9,8 +9,8 @@ import streamlit as st
 from streamlit.errors import DuplicateWidgetID
 
 from core import catalog, provenance
-from core.audio import analysis, dsp, upload
-from core.audio.codec import EDITS, CodecRequest
+from core.audio import analysis, dsp, upload, watermark
+from core.audio.codec import EDITS, CodecRequest, set_tokens, written
 from core.audio.music_lm import EXAMPLES, GenerateRequest
 from core.audio.opus import opus
 from core.audio.sound_diffusion import DenoiseRequest
@@ -55,7 +55,14 @@ def own_clip(key: str, label: str) -> bytes:
         data = recorded.getvalue() if recorded else b""
     if data:
         with guard():
-            upload.decode(data)
+            wave = upload.decode(data)
+            found = watermark.strength(wave, dsp.SAMPLE_RATE)
+            says = (
+                "carries the lab's inaudible mark: it was made here"
+                if found > watermark.THRESHOLD
+                else "carries no mark"
+            )
+            st.caption(f"This sound {says} ({found:.1f}; found above {watermark.THRESHOLD:g}, needs 2 s).")
             return data
     return b""
 
@@ -331,6 +338,7 @@ def codec_rail() -> CodecRequest | None:
         values["amount"] = controls.control(CodecRequest, "amount", "By frames", low=-100, high=100)
     if values["edit"] == "splice":
         values["second"] = controls.control(CodecRequest, "second", "Spliced in", options=names)
+    values["tokens"] = controls.control(CodecRequest, "tokens", "Single tokens", wide=True)
     return controls.build(CodecRequest, **values)
 
 
@@ -361,10 +369,35 @@ def codec_inside(r: AudioResult) -> None:
         "(residual vector quantisation). Edit tokens in the rail and hear it at once."
     )
     extras = r.extras
-    st.plotly_chart(
+    clicked: Any = st.plotly_chart(
         show.token_grid(extras["edited"], extras["frame_rate"], extras["size"], "Tokens after the edit"),
-        key="codec-grid",
-    )
+        key="codec-grid", on_select="rerun", selection_mode="points",
+    )  # fmt: skip
+    set_one(extras["edited"], extras["size"], _place(clicked, extras["frame_rate"]))
+
+
+def _place(clicked: Any, frame_rate: float) -> tuple[int, int] | None:
+    """(codebook from 1, frame) of the point that was clicked in the grid."""
+    points = clicked["selection"]["points"]
+    return (int(str(points[0]["y"]).split()[-1]), round(float(points[0]["x"]) * frame_rate)) if points else None
+
+
+def set_one(codes: np.ndarray, size: int, clicked: tuple[int, int] | None) -> None:
+    """Choose one token by codebook and frame, or by a click in the grid, and set it; the sound is decoded again."""
+    if clicked and clicked != st.session_state.get("_token_clicked"):
+        st.session_state["_token_clicked"] = clicked
+        st.session_state["_token_book"], st.session_state["_token_frame"] = clicked
+    book, frame, value, go = st.columns([1, 1, 1, 1], vertical_alignment="bottom")
+    k = int(book.number_input("Codebook", 1, len(codes), key="_token_book"))
+    t = min(int(frame.number_input("Frame", 0, codes.shape[1] - 1, key="_token_frame")), codes.shape[1] - 1)
+    new = int(value.number_input("Token (-1 mutes)", -1, size - 1, int(codes[k - 1, t]), key=f"_token_{k}_{t}"))
+
+    def keep() -> None:
+        with guard():
+            st.session_state["tokens"] = written(set_tokens(st.session_state.get("tokens", "")) | {(k, t): new})
+
+    go.button("Set it and listen", on_click=keep, icon=":material/edit:")
+    st.caption(f"Codebook {k}, frame {t} ({t * 20} ms) is {codes[k - 1, t]}; click a cell of the grid to choose it.")
 
 
 def codec_compare(r: AudioResult) -> None:

@@ -14,7 +14,7 @@ from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
 from ui import compare as comparison
-from ui import controls, learn, picker, style
+from ui import controls, learn, picker, style, tables
 from ui import result as views
 from ui import sound_views as show
 
@@ -57,7 +57,7 @@ def view(r: AudioResult) -> None:
     show.player(r.waveform[:, 0], r.sample_rate, r.request.digest(), f"{r.request.prompt[:80]}", height=150)  # type: ignore[attr-defined]
     views.badge("now")
     st.caption(
-        f"{facts['genre']} · {facts['tempo']} bpm · lead: {facts['lead']} · {len(notes)} notes · played by a small "
+        f"{facts['genre']} in {facts['tonic']} {facts['mode']} · {facts['tempo']} bpm · lead: {facts['lead']} · {len(notes)} notes · played by a small "
         "synthesiser of ours (added sines and noise), not by the network"
     )
     if r.extras["unknown_words"]:
@@ -113,18 +113,19 @@ def inside(r: AudioResult) -> None:
     """The tokens, beat by beat, and how likely the grammar left them."""
     tokens = r.extras["tokens"]
     st.markdown(
-        "The network reads the caption and writes one token after the other: the **header** (tempo, lead, genre), then "
-        "for every beat its notes. A grammar forbids what would be no score, such as a length without a note, so every "
+        "The network reads the caption and writes one token after the other: the **plan** (tempo, lead, genre, "
+        "key, drums), then for every beat its notes, written as if the tonic were C. A grammar forbids what would be no score, such as a length without a note, so every "
         "piece is playable. After some bars the older half of the context is forgotten: a piece may be as long as you like."
     )
     beats: list[list[str]] = []
-    for token in tokens[3:]:
+    for token in tokens[len(score.PLAN) :]:
         if token == "beat":
             beats.append([])
         elif beats:
             beats[-1].append(token)
-    st.code(" ".join(tokens[:3]), language=None)
-    views.table([{"beat": i + 1, "tokens": " ".join(b)} for i, b in enumerate(beats[:64])])
+    st.code(" ".join(tokens[: len(score.PLAN)]), language=None)
+    with st.container(height=340):
+        tables.table([{"beat": i + 1, "tokens": " ".join(b)} for i, b in enumerate(beats[:64])])
     classes = np.bincount([n[3] % 12 for n in r.extras["notes"] if n[2] != 9], minlength=12)
     import plotly.graph_objects as go
 
@@ -154,6 +155,7 @@ def compare(request: ScoreRequest) -> None:
             "tempo": facts["tempo"],
             "lead": facts["lead"],
             "genre": facts["genre"],
+            "key": f"{facts['tonic']} {facts['mode']}",
             "notes": len(r.extras["notes"]),
             "drums": "yes" if any(n[2] == 9 for n in r.extras["notes"]) else "no",
         }

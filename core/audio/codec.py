@@ -5,6 +5,7 @@ EnCodec, https://arxiv.org/abs/2210.13438.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -97,8 +98,30 @@ class CodecRequest(Request):
     length: int = integer(50, 1, 1500, help="How many frames are edited.")
     amount: int = integer(25, -500, 500, help="Shift by so many frames, or repeat a piece of so many frames.")
     second: str = text("speech-1", 60, help="The clip whose tokens are spliced in.")
+    tokens: str = text("", 600, help="Single tokens set by hand, codebook:frame=value, such as 1:40=17; -1 mutes one.")
     resynthesis: bool = flag(True, help="Also decode with 1, 2, 3 … codebooks for comparison.")
     seed: int = integer(0, 0, 2**32 - 1, help="Seed of the scramble.")
+
+    def check(self) -> None:
+        set_tokens(self.tokens)
+
+
+def set_tokens(tokens: str) -> dict[tuple[int, int], int]:
+    """ "1:40=17, 2:3=-1" -> {(codebook from 1, frame): value}. Raises BadRequest."""
+    out = {}
+    for part in filter(None, (p.strip() for p in tokens.split(","))):
+        found = re.fullmatch(r"([1-6]):(\d{1,4})=(-1|\d{1,3})", part)
+        if not found or int(found[3]) > 255:
+            raise BadRequest(
+                f"“{part[:20]}” sets no token; write codebook:frame=value, such as 1:40=17 (0 to 255, or -1)."
+            )
+        out[int(found[1]), int(found[2])] = int(found[3])
+    return out
+
+
+def written(tokens: dict[tuple[int, int], int]) -> str:
+    """The inverse of `set_tokens`."""
+    return ", ".join(f"{book}:{frame}={value}" for (book, frame), value in tokens.items())
 
 
 def edit_codes(codes: np.ndarray, request: CodecRequest, other: np.ndarray | None = None) -> np.ndarray:
@@ -123,6 +146,9 @@ def edit_codes(codes: np.ndarray, request: CodecRequest, other: np.ndarray | Non
     elif request.edit == "splice" and other is not None:
         n = min(part.stop - start, other.shape[1])
         out[rows, start : start + n] = other[rows, :n]
+    for (book, frame), value in set_tokens(request.tokens).items():
+        if book <= len(out) and frame < t:
+            out[book - 1, frame] = value
     return out
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from core.audio.dsp import SAMPLE_RATE, log_mel, resample
+from core.audio.music_lm import tempo_of
 
 if TYPE_CHECKING:
     from core.catalog import Card
@@ -111,9 +112,6 @@ class Judges(nn.Module):
         return out | {"sure": {n: float(x.max()) for n, x in p.items()}}
 
 
-PACES = {"slow": (66, 80), "medium": (96, 112), "fast": (136, 160)}
-
-
 def asked(prompt: str, labels: dict[str, list[str]]) -> dict[str, Any]:
     """What the words of a caption ask for, by the judges' names; tempo as (low, high) BPM. Nothing said: not there."""
     text = prompt.lower()
@@ -128,12 +126,8 @@ def asked(prompt: str, labels: dict[str, list[str]]) -> dict[str, Any]:
             out["mode"] = mode
     if "drums" in words:
         out["drums"] = "no" if re.search(r"(without|no) drums", text) else "yes"
-    bpm = re.search(r"(\d{2,3}) bpm", text)
-    pace = [PACES[p] for p in PACES if p in words]
-    if bpm:
-        out["tempo"] = (int(bpm[1]), int(bpm[1]))
-    elif pace:
-        out["tempo"] = pace[0]
+    if tempo := tempo_of(prompt):
+        out["tempo"] = tempo
     effects = [v for v in labels["effect"] if re.search(rf"\b{v}(s|storm|ing|y)?\b", text)]
     return out | ({"effect": effects} if effects else {})
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.pipeline import Control
 
 TOP = 8  # candidates kept a step for the probability view
+PACES = {"slow": (66, 80), "medium": (96, 112), "fast": (136, 160)}  # BPM
 EXAMPLES = (
     "a fast happy rock piece in C major with guitar lead with drums at 150 bpm",
     "sad ambient music played on piano , slow tempo , without drums",
@@ -36,6 +37,38 @@ EXAMPLES = (
     "a siren",
     "footsteps on gravel",
 )
+
+
+def tempo_of(prompt: str) -> tuple[int, int] | None:
+    """The tempo that a caption asks for, as (low, high) BPM: its number, or else its word; None where it has neither."""
+    text = prompt.lower()
+    if bpm := re.search(r"(\d{2,3}) bpm", text):
+        return int(bpm[1]), int(bpm[1])
+    return next((PACES[p] for p in PACES if re.search(rf"\b{p}\b", text)), None)
+
+
+def embedded(decoder: Any, grid: torch.Tensor, tempos: Any, begin: int, frame_rate: float) -> torch.Tensor:
+    """grid (B, K, L) tokens of the columns from `begin` on, tempos: B numbers in BPM (0: none) -> (B, L, D).
+
+    Sums the codebooks' embeddings as the network itself does, and adds the position in beats of the tempo: sines like
+    those that count frames, from four a beat down to one in four beats. Over `inputs_embeds` MusicgenDecoder adds the
+    position of the first column to all of them, so what is missing to each one's own is added here.
+    """
+    import torch
+
+    inner = decoder.model.decoder
+    width, length = inner.config.hidden_size, grid.shape[2]
+    total = sum(table(grid[:, k]) for k, table in enumerate(inner.embed_tokens))  # (B, L, D)
+    table = inner.embed_positions
+    if begin + length > len(table.weights):
+        table.make_weights(begin + length, width)
+    places = table.weights[begin : begin + length] - table.weights[begin]
+    bpm = torch.as_tensor(tempos, dtype=torch.float32)[:, None, None]  # (B, 1, 1)
+    beats = (torch.arange(begin, begin + length)[:, None] - 1) / frame_rate * bpm / 60  # column 1 is time 0
+    rates = torch.tensor([4.0, 3.0, 2.0, 1.0, 1.0, 1 / 2, 1 / 3, 1 / 4]).repeat_interleave(-(-width // 16))
+    angles = 2 * torch.pi * beats * rates[: width // 2]
+    waves = torch.cat([angles.cos(), angles.sin()], 2) * (bpm > 0)
+    return total + places + 0.7 * waves
 
 
 class MusicLM:
@@ -195,6 +228,8 @@ def generate(request: GenerateRequest, control: Control, lm: MusicLM | None = No
     inspect = request.inspect
     rng = np.random.default_rng(request.seed)
     view: dict[str, list[np.ndarray]] = {"top": [], "probability": [], "entropy": [], "attention": []}
+    tempo = tempo_of(request.prompt) if lm.whole_words and not p else None  # a clip's own beat is not known
+    tempos = [float(np.sqrt(tempo[0] * tempo[1])) if tempo else 0.0, 0.0][: 1 + guided]
     with torch.inference_mode():
         states, words, unknown = lm.condition(request.prompt)
         if guided:
@@ -205,9 +240,14 @@ def generate(request: GenerateRequest, control: Control, lm: MusicLM | None = No
         sound: np.ndarray | None = None
         # 4. Column after column
         for c in range(p + 1, columns):
-            ids = torch.from_numpy(grid[:, begin:c].copy()).repeat(len(states), 1)  # (B * K, c - begin)
+            fresh = torch.from_numpy(grid[:, begin:c].copy())
+            if lm.whole_words:
+                seen = fresh.repeat(len(states), 1, 1)  # (B, K, c - begin)
+                given = {"inputs_embeds": embedded(lm.model.decoder, seen, tempos, begin, codec.frame_rate)}
+            else:
+                given = {"input_ids": fresh.repeat(len(states), 1)}  # (B * K, c - begin)
             out = lm.model.decoder(
-                ids,
+                **given,
                 encoder_hidden_states=states,
                 past_key_values=cache,
                 use_cache=True,

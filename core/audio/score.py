@@ -1,8 +1,9 @@
 """A score as tokens, as a MIDI file and as sound by a small synthesiser of ours. NumPy only.
 
 Notes are (start s, duration s, channel, key, velocity); channels: 0 lead, 1 chords, 2 bass, 9 drums (General MIDI).
-Tokens of a piece: `tempo=150 lead=guitar genre=rock`, then for each beat `beat`, and inside it `at=6` (twelfths of the
-beat), `lead:64 for=6` (key, twelfths), `chord:48 for=5`, `bass:36 for=11`, `drum:42`. What has no `at` is on the beat.
+Tokens of a piece: its plan `tempo=150 lead=guitar genre=rock tonic=D mode=major drums=yes`, then for each beat `beat`, and
+inside it `at=6` (twelfths of the beat), `lead:64 for=6` (key, twelfths), `chord:48 for=5`, `bass:36 for=11`, `drum:42`.
+Keys are written as if the tonic were C: one tune has one spelling in every key. What has no `at` is on the beat.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ Note = tuple[float, float, int, int, int]
 GRID = 12  # steps a beat: halves, thirds and quarters
 CHANNELS = {"lead": 0, "chord": 1, "bass": 2, "drum": 9}
 NAMES = {v: k for k, v in CHANNELS.items()}
+TONICS = {"C": 0, "D": 2, "F": 5, "G": 7, "A": 9}  # semitones above C
+PLAN = ("tempo", "lead", "genre", "tonic", "mode", "drums")  # the tokens that a piece begins with, in this order
 LEADS = {"piano": 0, "violin": 40, "flute": 73, "trumpet": 56, "guitar": 24, "organ": 16}  # General MIDI programs
 CHORDS = {"rock": 29, "jazz": 26, "waltz": 48, "ambient": 89}
 BASSES = {"rock": 33, "jazz": 32, "waltz": 32, "ambient": 38}
@@ -27,13 +30,15 @@ RATE = 16_000
 
 def vocabulary(words: Sequence[str]) -> list[str]:
     """Every token, the caption's `words` first after <pad>, <start>, <score> and <end>."""
-    keys = {"lead": range(48, 97), "chord": range(40, 90), "bass": range(24, 70), "drum": DRUMS}
+    keys = {"lead": range(39, 97), "chord": range(31, 90), "bass": range(15, 70), "drum": DRUMS}
     return [
         *("<pad>", "<start>", "<score>", "<end>", "<unk>"),
         *words,
         *(f"tempo={t}" for t in range(60, 172, 4)),
         *(f"lead={v}" for v in LEADS),
         *(f"genre={v}" for v in CHORDS),
+        *(f"tonic={v}" for v in TONICS),
+        *("mode=major", "mode=minor", "drums=yes", "drums=no"),
         "beat",
         *(f"at={i}" for i in range(1, GRID)),
         *(f"{name}:{key}" for name, span in keys.items() for key in span),
@@ -41,16 +46,19 @@ def vocabulary(words: Sequence[str]) -> list[str]:
     ]
 
 
-def header(tempo: float, lead: str, genre: str) -> list[str]:
-    """The three tokens that a piece begins with; the tempo to the nearest 4 BPM."""
-    return [f"tempo={int(np.clip(4 * round(tempo / 4), 60, 168))}", f"lead={lead}", f"genre={genre}"]
+def header(record: dict[str, Any]) -> list[str]:
+    """The plan of a piece as its first tokens; the tempo to the nearest 4 BPM, drums True or False."""
+    told = record | {"tempo": int(np.clip(4 * round(record["tempo"] / 4), 60, 168))}
+    told["drums"] = "yes" if record["drums"] else "no"
+    return [f"{name}={told[name]}" for name in PLAN]
 
 
-def to_tokens(notes: Sequence[Note], tempo: float) -> list[list[str]]:
+def to_tokens(notes: Sequence[Note], tempo: float, tonic: str = "C") -> list[list[str]]:
     """Notes -> for each beat its tokens, "beat" first."""
-    step = 60.0 / tempo / GRID
+    step, down = 60.0 / tempo / GRID, TONICS[tonic]
     placed = sorted(
-        (round(s / step), list(CHANNELS.values()).index(c), k, max(1, round(d / step))) for s, d, c, k, _ in notes
+        (round(s / step), list(CHANNELS.values()).index(c), k - down * (c != 9), max(1, round(d / step)))
+        for s, d, c, k, _ in notes
     )
     beats: list[list[str]] = [["beat"] for _ in range(placed[-1][0] // GRID + 1 if placed else 0)]
     last = [0] * len(beats)
@@ -65,15 +73,16 @@ def to_tokens(notes: Sequence[Note], tempo: float) -> list[list[str]]:
 
 
 def to_notes(tokens: Sequence[str]) -> tuple[list[Note], dict[str, Any]]:
-    """The inverse: (notes, {"tempo", "lead", "genre", "beats"}). Broken rests of a note are left out."""
-    facts: dict[str, Any] = {"tempo": 120, "lead": "piano", "genre": "ambient", "beats": 0}
+    """The inverse: (notes, the plan's facts and "beats"). Broken rests of a note are left out."""
+    facts: dict[str, Any] = {"tempo": 120, "lead": "piano", "genre": "ambient", "tonic": "C", "mode": "major"}
+    facts["drums"] = False
     notes: list[Note] = []
     at, beat, open_note = 0, -1, None
     for token in tokens:
         kind, _, value = token.replace("=", ":").partition(":")
         step = 60.0 / facts["tempo"] / GRID
-        if kind in ("tempo", "lead", "genre") and "=" in token:
-            facts[kind] = int(value) if kind == "tempo" else value
+        if kind in PLAN and "=" in token:
+            facts[kind] = int(value) if kind == "tempo" else value == "yes" if kind == "drums" else value
         elif token == "beat":
             beat, at, open_note = beat + 1, 0, None
         elif kind == "at":
@@ -87,7 +96,7 @@ def to_notes(tokens: Sequence[str]) -> tuple[list[Note], dict[str, Any]]:
             if kind == "drum":
                 notes.append((start, step, 9, int(value), VELOCITIES[kind]))
             else:
-                open_note = (start, kind, int(value))
+                open_note = (start, kind, int(value) + TONICS[facts["tonic"]])
     return notes, facts | {"beats": beat + 1}
 
 
@@ -98,7 +107,7 @@ class Grammar:
         kinds = np.array([t.replace("=", ":").split(":")[0] + ("=" if "=" in t else "") for t in vocabulary])
         self.kinds, self.at = kinds, np.array([int(t[3:]) if t.startswith("at=") else 0 for t in vocabulary])
         self.note = np.isin(kinds, list(CHANNELS))
-        self.order = ["tempo=", "lead=", "genre=", "beat"]  # what must come first
+        self.order = [*(f"{name}=" for name in PLAN), "beat"]  # what must come first
         self.inside, self.last = 0, ""
 
     def push(self, token: str) -> None:

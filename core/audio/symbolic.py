@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.catalog import Card
     from core.pipeline import Control
 
-WINDOW = 440  # tokens: when so many are open, the older half of the beats is forgotten
+WINDOW = 330  # tokens: when so many are open, the older half of the beats is forgotten
 EXAMPLES = (
     "a fast happy rock piece in C major with guitar lead with drums at 150 bpm",
     "sad ambient music played on piano , slow tempo , without drums",
@@ -105,7 +105,7 @@ class ScoreRequest(Request):
 
 
 def generate(request: ScoreRequest, control: Control, composer: Composer) -> Iterator[Step | Result]:
-    """Yields a step a beat, then an AudioResult. extras: tokens, notes, facts (tempo, lead, genre, beats), midi (bytes),
+    """Yields a step a beat, then an AudioResult. extras: tokens, notes, facts (the plan and beats), midi (bytes),
     unknown_words, tokens_a_second."""
     import torch
     from transformers.cache_utils import DynamicCache
@@ -115,7 +115,7 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
     grammar, rng = score.Grammar(composer.vocabulary), np.random.default_rng(request.seed)
     tokens: list[str] = []
     ids, fresh = list(prefix), list(prefix)  # what the network has open; what it has not read yet
-    head, beats, total, calls = list(prefix), 0, 1, 0
+    head, tonic, beats, total, calls = list(prefix), "C", 0, 1, 0
     cache = DynamicCache(config=composer.model.config)
     with torch.inference_mode():
         while True:
@@ -126,7 +126,8 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
             token = int(sample(logits[None], request, rng)[0][0])
             # 2. A given melody takes the place of the lead's keys
             if melody and composer.vocabulary[token].startswith("lead:"):
-                token = composer.number[f"lead:{melody[sum(t.startswith('lead:') for t in tokens) % len(melody)]}"]
+                key = melody[sum(t.startswith("lead:") for t in tokens) % len(melody)]
+                token = composer.number[f"lead:{key - score.TONICS[tonic]}"]
             word = composer.vocabulary[token]
             if word == "beat":
                 if beats == total or control.stopped:
@@ -137,9 +138,9 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
             tokens.append(word)
             ids.append(token)
             fresh = [token]
-            if len(tokens) == 3:
-                head = list(ids)
-                total = max(1, int(np.ceil(request.seconds * score.to_notes(tokens)[1]["tempo"] / 60)))
+            if len(tokens) == len(score.PLAN):
+                head, plan = list(ids), score.to_notes(tokens)[1]
+                tonic, total = plan["tonic"], max(1, int(np.ceil(request.seconds * plan["tempo"] / 60)))
             # 3. The context slides: caption and header stay, the older half of the beats goes
             if len(ids) > len(head) + WINDOW and word == "beat":
                 starts = [i for i, t in enumerate(ids) if i >= len(head) and composer.vocabulary[t] == "beat"]

@@ -137,6 +137,39 @@ def test_continuation_keeps_what_was_heard(lm: music_lm.MusicLM):
     assert (result.extras["codes"][:, :20] == heard).mean() > 0.9
 
 
+def test_positions_in_beats_are_added_to_what_the_network_does_itself(lm: music_lm.MusicLM):
+    import torch
+
+    decoder = lm.model.decoder
+    grid = torch.randint(0, 16, (2, 4, 30), generator=torch.Generator().manual_seed(0))
+    states = torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(1))
+
+    def logits(**given: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return decoder(**given, encoder_hidden_states=states, use_cache=False).logits
+
+    plain = logits(input_ids=grid.reshape(8, -1))
+    assert torch.allclose(logits(inputs_embeds=music_lm.embedded(decoder, grid, [0, 0], 0, 50.0)), plain, atol=1e-4)
+    beats = logits(inputs_embeds=music_lm.embedded(decoder, grid, [120, 0], 0, 50.0))
+    assert not torch.allclose(beats[:4], plain[:4], atol=1e-2) and torch.allclose(beats[4:], plain[4:], atol=1e-4)
+    whole = music_lm.embedded(decoder, grid, [120, 90], 0, 50.0)
+    own = decoder.model.decoder.embed_positions.weights
+    step = music_lm.embedded(decoder, grid[:, :, 7:8], [120, 90], 7, 50.0)  # one column, as with a cache
+    assert torch.allclose(step[:, 0] + own[7], whole[:, 7] + own[0], atol=1e-4)
+    long = torch.zeros(1, 4, 120, dtype=torch.long)
+    wave = music_lm.embedded(decoder, long, [120], 0, 50.0) - music_lm.embedded(decoder, long, [0], 0, 50.0)
+    assert torch.allclose(wave[0, 1, 3:5], wave[0, 26, 3:5], atol=1e-4)  # a beat of 120 BPM is 25 frames
+    assert not torch.allclose(wave[0, 1, 3:5], wave[0, 14, 3:5], atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tempo"),
+    [("rock at 150 BPM", (150, 150)), ("slow waltz", (66, 80)), ("fast, slowly", (136, 160)), ("a siren", None)],
+)
+def test_the_tempo_that_a_caption_asks_for(prompt: str, tempo: tuple[int, int] | None):
+    assert music_lm.tempo_of(prompt) == tempo
+
+
 def test_stop_keeps_the_frames_that_are_whole(lm: music_lm.MusicLM):
     control = Control()
     items = []
@@ -207,6 +240,21 @@ def test_edits_change_only_their_codebook_and_frames():
     assert (edit_codes(codes, replace(request, edit="splice"), codes + 100)[1, 5:10] == codes[1, :5] + 100).all()
     assert sorted(edit_codes(codes, replace(request, edit="scramble"))[1, 5:10]) == list(codes[1, 5:10])
     assert (edit_codes(codes, CodecRequest()) == codes).all()
+
+
+def test_single_tokens_are_set_after_every_other_edit():
+    codes = np.arange(24).reshape(2, 12) % 8
+    request = CodecRequest(edit="reverse", codebook=1, start=0, length=12, tokens="1:0=7, 2:11=-1")
+    out = edit_codes(codes, request, None)
+    assert out[0, 0] == 7 and out[1, 11] == -1
+    assert np.array_equal(out[0, 1:], codes[0, ::-1][1:]) and np.array_equal(out[1, :11], codes[1, :11])
+    assert codec_module.written(codec_module.set_tokens("1:0=7") | {(2, 11): -1}) == "1:0=7, 2:11=-1"
+
+
+@pytest.mark.parametrize("tokens", ["x", "1:2", "9:0=1", "1:0=999", "0:0=1", "1:0=-2", "1:0=1," * 400])
+def test_a_token_that_cannot_be_is_refused(tokens: str):
+    with pytest.raises(BadRequest):
+        CodecRequest(tokens=tokens)
 
 
 def test_muting_every_codebook_but_the_first_equals_decoding_one(lm: music_lm.MusicLM):
