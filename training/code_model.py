@@ -107,7 +107,7 @@ class MuonAndAdam:
         inner = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
         known = {id(p) for p in inner}
         if not native_bf16():
-            _muon._zeropower_via_newtonschulz = zeroth_power
+            _muon._zeropower_via_newtonschulz = zeroth_power  # type: ignore[assignment]
         rest = [p for p in model.parameters() if id(p) not in known]
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.Muon(inner, lr=lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
