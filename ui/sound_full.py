@@ -17,7 +17,7 @@ from ui.full_size import choose, stored_key
 from ui.stage import stage
 
 HINT = (
-    "AudioLDM2, Stable Audio Open, MusicLDM; Bark, MMS and other VITS voices, SpeechT5; MusicGen. For example "
+    "AudioLDM2, Stable Audio Open, MusicLDM; Bark, MMS and other VITS voices, SpeechT5, Dia, Kokoro; MusicGen. For example "
     "facebook/mms-tts-eng (145 MB), suno/bark-small, cvssp/audioldm2, facebook/musicgen-small, or a folder. "
     "Nothing is fetched before you say so."
 )

@@ -86,6 +86,7 @@ def generate_rail() -> GenerateRequest | DenoiseRequest | None:
         values["top_k"] = controls.control(GenerateRequest, "top_k", "Top-k", high=256)
         values["top_p"] = controls.control(GenerateRequest, "top_p", "Top-p")
         values["continuation"] = own_clip("go_on", "Go on from a clip") or st.session_state.get("_go_on", b"")
+        st.caption("It takes words, not a melody: hum, upload or write one for the model of the Score workbench.")
         if values["continuation"]:
             values["overlap"] = controls.control(GenerateRequest, "overlap", "Overlap heard (s)", high=4.0)
     if st.session_state.get("_go_on"):

@@ -1,5 +1,5 @@
 """Full-size sound checkpoints: AudioLDM, AudioLDM2, MusicLDM and Stable Audio through diffusers; Bark, VITS (MMS) and
-SpeechT5 through transformers. MusicGen runs in our own loop (core.audio.music_lm) and AudioGen and MAGNeT in audiocraft's.
+SpeechT5 and Dia through transformers; Kokoro through onnxruntime. MusicGen runs in our own loop (core.audio.music_lm) and AudioGen and MAGNeT in audiocraft's.
 
 By local folder (a hub id is looked at and brought here by core.runtime.hub). Safetensors only, no code from the
 checkpoint, one model in memory at a time; the size is judged before anything is loaded.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from core.pipeline import Control
 
 PIPELINES = ("AudioLDMPipeline", "AudioLDM2Pipeline", "MusicLDMPipeline", "StableAudioPipeline")
-SPEAKERS = ("vits", "bark", "speecht5")
+SPEAKERS = ("vits", "bark", "speecht5", "dia", "style_text_to_speech_2")  # the last is Kokoro
 KINDS = (*PIPELINES, *SPEAKERS, "musicgen")  # what the page lets through
 shelf = Shelf()
 
@@ -97,11 +97,34 @@ def _open(folder: Path, kind: str) -> Any:
             pipe.register_modules(scheduler=EDMDPMSolverMultistepScheduler.from_pretrained(str(folder / "scheduler")))
         pipe.set_progress_bar_config(disable=True)
         return pipe
-    name = {"vits": "VitsModel", "bark": "BarkModel", "speecht5": "SpeechT5ForTextToSpeech"}[kind]
+    if kind == "style_text_to_speech_2":
+        return _open_kokoro(folder)
+    names = {"vits": "VitsModel", "bark": "BarkModel", "speecht5": "SpeechT5ForTextToSpeech"}
+    name = (names | {"dia": "DiaForConditionalGeneration"})[kind]
     model = getattr(transformers, name).from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
-    return model.eval(), transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if kind == "dia":
+        if not (folder / "dac").is_dir():
+            raise Unavailable("Dia's codec is a checkpoint of its own; put descript/dac_44khz into the folder's “dac”.")
+        codec = transformers.DacModel.from_pretrained(folder / "dac", dtype=torch.float32, local_files_only=True)
+        ears = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.DiaProcessor(ears, tokenizer, audio_tokenizer=codec.eval())
+    return model.eval(), tokenizer
+
+
+def _open_kokoro(folder: Path) -> tuple[Any, dict[str, np.ndarray]]:
+    """(session, voices by name, each (lengths, 1, 256)): onnx/*.onnx and voices/*.bin, as in onnx-community/Kokoro-82M."""
+    import onnxruntime
+
+    graphs = sorted(folder.glob("onnx/*.onnx"), key=lambda f: f.stat().st_size) or sorted(folder.glob("*.onnx"))
+    voices = {f.stem: np.fromfile(f, "<f4").reshape(-1, 1, 256) for f in sorted(folder.glob("voices/*.bin"))}
+    if not graphs or not voices:
+        raise Unavailable("Kokoro's folder needs onnx/*.onnx and voices/*.bin; give the whole folder.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graphs[0], options, providers=["CPUExecutionProvider"]), voices
 
 
 def _absent(folder: Path) -> tuple[dict[str, None], bool]:
@@ -141,7 +164,7 @@ def generate(request: FullSoundRequest, control: Control) -> Iterator[Step | Res
             yield Step("speak", 0, 1, note="one pass; Stop takes effect at its end")
             with torch.inference_mode(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(request.seed)  # these models take no generator
-                speak: Voice = {"vits": _vits, "bark": _bark, "speecht5": _speecht5}[kind]
+                speak: Voice = _voices()[kind]
                 wave, rate = speak(held[0], held[1], request)
             steps = 1
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
@@ -233,3 +256,38 @@ def _speecht5(model: Any, tokenizer: Any, request: FullSoundRequest) -> tuple[np
     filters = mel_filter_bank(513, 80, 80, 7600, 16_000, norm="slaney", mel_scale="slaney").T  # (80, 513)
     magnitude = dsp.unmel(10.0 ** np.minimum(mel, 3), filters, np.linalg.pinv(filters))
     return dsp.griffin_lim(magnitude.astype(np.float32), 256)[:, None], 16_000
+
+
+def _dia(model: Any, processor: Any, request: FullSoundRequest) -> tuple[np.ndarray, int]:
+    """A dialogue: [S1] and [S2] in the text change the speaker. It ends by itself, at most after `seconds`."""
+    codec = processor.audio_tokenizer
+    rate, hop = int(codec.config.sampling_rate), int(codec.config.hop_length)
+    words = processor(text=[request.prompt], padding=True, return_tensors="pt")
+    # the last codebook comes later than the first by the largest delay
+    columns = int(request.seconds * rate / hop) + max(model.config.delay_pattern) + 1
+    codes = model.generate(**words, max_new_tokens=columns, do_sample=True)
+    return processor.batch_decode(codes)[0].float().numpy().reshape(-1, 1), rate
+
+
+def _kokoro(session: Any, voices: dict[str, np.ndarray], request: FullSoundRequest) -> tuple[np.ndarray, int]:
+    """hibari's phonemes, which are Kokoro's own; the seed chooses the voice."""
+    from hibari import Hibari
+
+    reader, name = Hibari(), list(voices)[request.seed % len(voices)]
+    known = reader.vocab
+    parts = []
+    for phonemes in (p for s in reader.split_sentences(request.prompt) for p in reader.phonemize(s)):
+        ids = [known[p] for p in phonemes if p in known][: len(voices[name]) - 1]
+        if not ids:
+            continue
+        tokens, style, speed = (i.name for i in session.get_inputs())
+        feeds = {tokens: [[0, *ids, 0]], style: voices[name][len(ids) - 1], speed: np.ones(1, np.float32)}
+        parts.append(np.asarray(session.run(None, feeds)[0], np.float32).reshape(-1))
+    if not parts:
+        raise ValueError("it found no English words")
+    return np.concatenate(parts)[:, None], 24_000
+
+
+def _voices() -> dict[str, Voice]:
+    """How each kind speaks."""
+    return {"vits": _vits, "bark": _bark, "speecht5": _speecht5, "dia": _dia, "style_text_to_speech_2": _kokoro}

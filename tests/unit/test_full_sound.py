@@ -55,6 +55,80 @@ def speecht5(folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=letters, pad_token="<pad>", unk_token="<unk>").save_pretrained(folder)
 
 
+def dia(folder: Path) -> None:
+    from transformers import (
+        DacConfig,
+        DacModel,
+        DiaConfig,
+        DiaDecoderConfig,
+        DiaEncoderConfig,
+        DiaFeatureExtractor,
+        DiaForConditionalGeneration,
+        DiaTokenizer,
+    )
+
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "num_hidden_layers": 1}
+    config = DiaConfig(
+        encoder_config=DiaEncoderConfig(hidden_size=16, intermediate_size=16, **heads),
+        decoder_config=DiaDecoderConfig(
+            hidden_size=16, intermediate_size=16, cross_num_attention_heads=2, cross_head_dim=8,
+            cross_num_key_value_heads=1, cross_hidden_size=16, **heads,
+        ),
+    )  # fmt: skip
+    DiaForConditionalGeneration(config).save_pretrained(folder)
+    DiaTokenizer().save_pretrained(folder)
+    DiaFeatureExtractor(sampling_rate=80, hop_length=4).save_pretrained(folder)
+    codec = DacConfig(
+        encoder_hidden_size=4, decoder_hidden_size=8, downsampling_ratios=[2, 2], upsampling_ratios=[2, 2],
+        n_codebooks=9, codebook_dim=2, hidden_size=16, sampling_rate=80,
+    )  # fmt: skip
+    DacModel(codec).save_pretrained(folder / "dac")
+
+
+def kokoro(folder: Path) -> None:
+    """A graph with Kokoro's inputs whose sound is sin((mean of tokens + style) * speed), written as ONNX protobuf by
+    hand: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto."""
+
+    def varint(n: int) -> bytes:
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+    def field(number: int, value: int | str | bytes) -> bytes:
+        if isinstance(value, int):
+            return varint(number << 3) + varint(value)
+        data = value.encode() if isinstance(value, str) else value
+        return varint(number << 3 | 2) + varint(len(data)) + data
+
+    def node(kind: str, inputs: list[str], output: str, attribute: bytes = b"") -> bytes:
+        names = b"".join(field(1, i) for i in inputs) + field(2, output) + field(4, kind)
+        return field(1, names + (field(5, attribute) if attribute else b""))
+
+    def tensor(name: str, kind: int, shape: list[int | str]) -> bytes:
+        dims = b"".join(field(1, field(1 if isinstance(d, int) else 2, d)) for d in shape)
+        return field(1, name) + field(2, field(1, field(1, kind) + field(2, dims)))
+
+    def number(name: str, value: int) -> bytes:
+        return field(1, name) + field(3, value) + field(20, 2)
+
+    graph = (
+        node("Cast", ["input_ids"], "ids", number("to", 1))
+        + node("ReduceMean", ["ids"], "mean", number("keepdims", 1))
+        + node("Add", ["mean", "style"], "phase")
+        + node("Mul", ["phase", "speed"], "paced")
+        + node("Sin", ["paced"], "waveform")
+        + field(2, "kokoro")
+        + field(11, tensor("input_ids", 7, [1, "n"]))
+        + field(11, tensor("style", 1, [1, 256]))
+        + field(11, tensor("speed", 1, [1]))
+        + field(12, tensor("waveform", 1, [1, 256]))
+    )
+    (folder / "onnx").mkdir()
+    (folder / "voices").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(field(1, 9) + field(8, field(2, 17)) + field(7, graph))
+    for i, name in enumerate(("af_one", "am_two")):
+        np.random.default_rng(i).normal(size=(100, 256)).astype("<f4").tofile(folder / "voices" / f"{name}.bin")
+    (folder / "config.json").write_text('{"model_type": "style_text_to_speech_2"}')
+
+
 def stable_audio(folder: Path) -> None:
     from diffusers import (
         AutoencoderOobleck,
@@ -96,7 +170,7 @@ def play(folder: Path, control: Control | None = None, **values: object):
     return steps, result
 
 
-@pytest.fixture(scope="module", params=[vits, speecht5], ids=["vits", "speecht5"])
+@pytest.fixture(scope="module", params=[vits, speecht5, dia, kokoro], ids=lambda f: f.__name__)
 def voice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
