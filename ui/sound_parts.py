@@ -370,24 +370,15 @@ def codec_inside(r: AudioResult) -> None:
         "(residual vector quantisation). Edit tokens in the rail and hear it at once."
     )
     extras = r.extras
-    clicked: Any = st.plotly_chart(
+    st.plotly_chart(
         show.token_grid(extras["edited"], extras["frame_rate"], extras["size"], "Tokens after the edit"),
-        key="codec-grid", on_select="rerun", selection_mode="points",
-    )  # fmt: skip
-    set_one(extras["edited"], extras["size"], _place(clicked, extras["frame_rate"]))
+        key="codec-grid",
+    )
+    set_one(extras["edited"], extras["size"])
 
 
-def _place(clicked: Any, frame_rate: float) -> tuple[int, int] | None:
-    """(codebook from 1, frame) of the point that was clicked in the grid."""
-    points = clicked["selection"]["points"]
-    return (int(str(points[0]["y"]).split()[-1]), round(float(points[0]["x"]) * frame_rate)) if points else None
-
-
-def set_one(codes: np.ndarray, size: int, clicked: tuple[int, int] | None) -> None:
-    """Choose one token by codebook and frame, or by a click in the grid, and set it; the sound is decoded again."""
-    if clicked and clicked != st.session_state.get("_token_clicked"):
-        st.session_state["_token_clicked"] = clicked
-        st.session_state["_token_book"], st.session_state["_token_frame"] = clicked
+def set_one(codes: np.ndarray, size: int) -> None:
+    """Choose one token by codebook and frame and set it; the sound is decoded again."""
     book, frame, value, go = st.columns([1, 1, 1, 1], vertical_alignment="bottom")
     k = int(book.number_input("Codebook", 1, len(codes), key="_token_book"))
     t = min(int(frame.number_input("Frame", 0, codes.shape[1] - 1, key="_token_frame")), codes.shape[1] - 1)
@@ -398,7 +389,7 @@ def set_one(codes: np.ndarray, size: int, clicked: tuple[int, int] | None) -> No
             st.session_state["tokens"] = written(set_tokens(st.session_state.get("tokens", "")) | {(k, t): new})
 
     go.button("Set it and listen", on_click=keep, icon=":material/edit:")
-    st.caption(f"Codebook {k}, frame {t} ({t * 20} ms) is {codes[k - 1, t]}; click a cell of the grid to choose it.")
+    st.caption(f"Codebook {k}, frame {t} ({t * 20} ms) is {codes[k - 1, t]}.")
 
 
 def codec_compare(r: AudioResult) -> None:

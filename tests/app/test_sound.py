@@ -40,6 +40,17 @@ def test_codec_edits_tokens_and_compares_codebooks():
     assert float(table["mel distance"][5]) < float(table["mel distance"][0])
 
 
+def test_one_token_is_set_by_hand_and_kept_in_the_address():
+    at = open_page(PAGE, work="Codec", clip="effect-1", lens="Inside")
+    at.number_input(key="_token_book").set_value(2).run()
+    at.number_input(key="_token_frame").set_value(30).run()
+    at.number_input(key="_token_2_30").set_value(17).run()
+    next(b for b in at.button if b.label == "Set it and listen").click().run()
+    assert not errors(settle(at))
+    assert at.text_area(key="tokens").value == "2:30=17"
+    assert any("Codebook 2, frame 30 (600 ms) is 17." in c.value for c in at.caption)
+
+
 def test_speech_speaks_sentence_by_sentence_and_refuses_other_languages():
     at = open_page(PAGE, work="Speech", text="Hello there. This is a test.")
     assert not errors(at)
