@@ -99,8 +99,12 @@ def _open(folder: Path, kind: str) -> Any:
         return pipe
     if kind == "style_text_to_speech_2":
         return _open_kokoro(folder)
-    names = {"vits": "VitsModel", "bark": "BarkModel", "speecht5": "SpeechT5ForTextToSpeech"}
-    name = (names | {"dia": "DiaForConditionalGeneration"})[kind]
+    name = {
+        "vits": "VitsModel",
+        "bark": "BarkModel",
+        "speecht5": "SpeechT5ForTextToSpeech",
+        "dia": "DiaForConditionalGeneration",
+    }[kind]
     model = getattr(transformers, name).from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
@@ -164,8 +168,7 @@ def generate(request: FullSoundRequest, control: Control) -> Iterator[Step | Res
             yield Step("speak", 0, 1, note="one pass; Stop takes effect at its end")
             with torch.inference_mode(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(request.seed)  # these models take no generator
-                speak: Voice = _voices()[kind]
-                wave, rate = speak(held[0], held[1], request)
+                wave, rate = VOICES[kind](held[0], held[1], request)
             steps = 1
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
         raise BadRequest(
@@ -288,6 +291,10 @@ def _kokoro(session: Any, voices: dict[str, np.ndarray], request: FullSoundReque
     return np.concatenate(parts)[:, None], 24_000
 
 
-def _voices() -> dict[str, Voice]:
-    """How each kind speaks."""
-    return {"vits": _vits, "bark": _bark, "speecht5": _speecht5, "dia": _dia, "style_text_to_speech_2": _kokoro}
+VOICES: dict[str, Voice] = {  # how each of SPEAKERS speaks
+    "vits": _vits,
+    "bark": _bark,
+    "speecht5": _speecht5,
+    "dia": _dia,
+    "style_text_to_speech_2": _kokoro,
+}
