@@ -43,7 +43,7 @@ def run(request: Request, control: Control | None = None) -> Iterator[Step | Res
     module = import_module(request.PIPELINE)
     started = time.perf_counter()
     yield Step("load", note=", ".join(request.models()))
-    with lease(*request.models()) as models:
+    with lease(*request.models(), room_mb=request.ROOM_MB) as models:
         loaded = time.perf_counter()
         for item in module.generate(request, control, *models):
             if isinstance(item, Result):

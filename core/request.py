@@ -61,6 +61,7 @@ class Request:
 
     PIPELINE: ClassVar[str] = ""
     EXAMPLE: ClassVar[dict[str, str]] = {}  # what the command line fills in when no prompt is given
+    ROOM_MB: ClassVar[float] = 0.0  # memory a run takes beyond the reserve that every run has (core/runtime/models.py)
 
     model: str = ""
 

@@ -11,7 +11,6 @@ from core.chat import sandbox, tasks
 from core.chat.code import CodeRequest
 from core.errors import LabError
 from ui import tables
-from ui.chat_talk import plain
 from ui.chat_tokens import strip
 from ui.controls import build, control
 from ui.stage import stage
@@ -120,7 +119,7 @@ def _preview(job: Any) -> None:
 
 def _report(outcome: sandbox.Outcome, tests: list[tuple[str, str]]) -> None:
     if outcome.error:
-        st.warning(plain(outcome.error[:300]), icon=":material/block:")
+        st.warning(tables.plain(outcome.error[:300]), icon=":material/block:")
     marks = sandbox.passed(outcome, tests)
     judged = [mark for mark, (_, want) in zip(marks, tests, strict=True) if want]
     if judged:

@@ -70,7 +70,7 @@ def _ask(index: int, rivals: list[str], blind: bool) -> None:
             if name == "remote":
                 job: Any = chat_remote.start(chat_remote.request(conversation))
             elif name == "full-size":
-                job = queue().submit(chat_full.request(conversation), *owner())
+                job = queue().submit(chat_full.request(conversation, sounds=talk().sounds(index)), *owner())
             else:
                 seed = st.session_state.get("_chat_settings", {}).get("seed", 0)
                 job = queue().submit(ChatRequest(conversation=conversation, seed=seed, **RIVALS[name]), *owner())

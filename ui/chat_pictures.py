@@ -6,8 +6,21 @@ import numpy as np
 import streamlit as st
 
 from core.chat.chat import from_codes, read_picture, to_codes
-from core.errors import LabError
+from core.errors import BadRequest, LabError
 from ui.controls import upload
+
+
+def read_codes(text: str) -> np.ndarray:
+    """64 numbers from 0 to 999 as written, row by row -> (8, 8). Raises BadRequest."""
+    words = text.replace(",", " ").split()
+    if len(words) != 64 or not all(word.isascii() and word.isdigit() and int(word) < 1000 for word in words):
+        wrong = next((w for w in words if not (w.isascii() and w.isdigit() and int(w) < 1000)), None)
+        raise BadRequest(
+            f"“{wrong[:20]}” is no code; write whole numbers from 0 to 999."
+            if wrong is not None
+            else f"A picture has 64 codes and here are {len(words)}; write eight rows of eight."
+        )
+    return np.array(words, int).reshape(8, 8)
 
 
 def draw(examples: list[bytes]) -> None:
@@ -45,21 +58,19 @@ def draw(examples: list[bytes]) -> None:
             elif other.startswith("two"):
                 changed[[2, 5]] = changed[[5, 2]]
             with left:
-                st.caption("The 64 codes, 0 to 999: change any of them.")
-                key = f"_codes_{hash((picture.tobytes(), other)) % 10**9}"
-                table = st.data_editor(
-                    changed,
+                st.caption("The 64 codes, 0 to 999, row by row: change any of them, then press Ctrl+Enter.")
+                st.html("<style>[class*=st-key-_codes_at] textarea {font-family: monospace}</style>")
+                key = f"_codes_at_{hash((picture.tobytes(), other)) % 10**9}"
+                written = st.text_area(
+                    "Codes",
+                    "\n".join(" ".join(f"{code:3d}" for code in row) for row in changed),
                     key=key,
-                    hide_index=True,
-                    height=330,
-                    column_config={
-                        str(c): st.column_config.NumberColumn(str(c + 1), min_value=0, max_value=999, step=1, width=38)
-                        for c in range(8)
-                    },
+                    height=250,
+                    label_visibility="collapsed",
                 )
-            edited = np.nan_to_num(np.asarray(table, np.float64)).clip(0, 999).astype(int)
+            edited = read_codes(written)
             back = from_codes([int(c) for c in codes.flatten()], tokenizer)
-            new = from_codes([int(c) for c in edited.flatten()], tokenizer)
+            new = from_codes(edited.flatten().tolist(), tokenizer)
     except LabError as error:
         st.error(str(error), icon=":material/info:")
         return
@@ -71,7 +82,7 @@ def draw(examples: list[bytes]) -> None:
             (cells[0], picture, f"the picture at 64 px ({picture.nbytes:,} bytes)"),
             (cells[1], back, f"back from 64 codes (80 bytes), {10 * np.log10(255**2 / max(mse, 1e-9)):.1f} dB"),
             (cells[0], np.minimum(255, lost.astype(int) * 3).astype(np.uint8), "what is lost, three times brighter"),
-            (cells[1], new, f"from the codes in the table ({int((edited != codes).sum())} changed)"),
+            (cells[1], new, f"from the codes as written ({int((edited != codes).sum())} changed)"),
         ):
             cell.image(image.repeat(5, 0).repeat(5, 1), caption=words, alt=words, width="stretch")
         st.caption(

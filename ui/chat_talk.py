@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import secrets
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from core.errors import BadRequest, LabError
 from core.runtime.jobs import queue
 from ui import chat_full, chat_remote
 from ui.stage import owner, poll_seconds
+from ui.tables import plain
 
 KEPT = 12  # answers whose tokens are kept for the token view
 
@@ -30,11 +30,6 @@ class Pending:
     parent: int
     model: str
     note: str = ""
-
-
-def plain(text: str) -> str:
-    """Text for a place that reads Markdown, made inert."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&\"'@/])", r"\\\1", text.replace("\n", "↵"))
 
 
 # 1. State
@@ -106,14 +101,16 @@ def answer(parent: int, start: tuple[int, ...] = ()) -> None:
     conversation = talk().conversation(parent)
     talk().leaf = parent
     try:
-        if talk().turns[parent].media and settings.get("model") != "remote":
-            raise BadRequest("Only a remote model may hear what you said: choose “remote”, or write it down.")
+        if talk().turns[parent].media and settings.get("model") not in ("remote", "full-size"):
+            raise BadRequest(
+                "Only a remote model or Qwen2.5-Omni may hear what you said: choose one, or write it down."
+            )
         if settings.get("model") == "remote":
             remote = chat_remote.request(conversation, talk().sounds(parent))
             job: Any = chat_remote.start(remote)
             name, note = remote.name, ""
         elif settings.get("model") == "full-size":
-            full = chat_full.request(conversation, before)
+            full = chat_full.request(conversation, before, talk().sounds(parent))
             job, name = queue().submit(full, *owner()), full.folder.rstrip("/").split("/")[-1]
             note = f"seed {full.seed}"
         else:

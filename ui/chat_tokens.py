@@ -9,7 +9,8 @@ import numpy as np
 import streamlit as st
 
 from core.chat.vocabulary import Vocabulary
-from ui.chat_talk import answer, plain, talk
+from ui.chat_talk import answer, talk
+from ui.tables import plain
 
 HUES = {"mark": "#8A8F98", "text": "#CC79A7", "picture": "#2B8CD6"}  # neutral, autoregressive, pictures
 

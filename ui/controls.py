@@ -142,7 +142,7 @@ def build(cls: type[Request], **values: Any) -> Any:
 
 def upload(label: str, kinds: Sequence[str], *, key: str, max_mb: int = 10, help: str | None = None) -> bytes:
     """The bytes of an uploaded file, or b"". Too large a file gets a sentence and counts as none."""
-    file = st.file_uploader(label, type=list(kinds), key=key, help=help)
+    file = st.file_uploader(label, type=list(kinds), key=key, help=help, max_upload_size=max_mb)
     if file is None:
         return b""
     if file.size > max_mb * 1_000_000:

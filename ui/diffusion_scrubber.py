@@ -127,18 +127,18 @@ def scrubber(
     identity: names the run; a new one moves the scrubber to `start` (default: the last step).
     """
     steps = len(notes)
-    _mount(
+    _mount(  # tuples: for a list or dict here Streamlit asks pandas (71 MB) whether it is a table
         key=key,
         data={
             "id": identity,
-            "notes": list(notes),
+            "notes": tuple(notes),
             "start": start if start >= 0 else steps - 1,
             "word": word,
             "crisp": crisp,
             "least": least,
             "most": most,
             "milliseconds": max(40, int(seconds * 1000 / max(1, steps))),
-            "views": [
+            "views": tuple(
                 {
                     "name": view.name,
                     "about": view.about,
@@ -148,8 +148,8 @@ def scrubber(
                     "src": data_uri(strip(view.frames)),
                 }
                 for view in views
-            ],
-            "words": [{"text": text, "src": data_uri(strip(heat_rgb(heat)))} for text, heat in words],
+            ),
+            "words": tuple({"text": text, "src": data_uri(strip(heat_rgb(heat)))} for text, heat in words),
         },
     )
 

@@ -98,13 +98,13 @@ function chart(c, d, ink) {
 }
 export default function ({data, parentElement}) {
   const root = parentElement.querySelector('.root'), n = data.planes.length;
-  if (!root._kit || root._kit.n !== n || root._kit.chart !== !!data.chart) {
+  if (!root._kit || root._kit.n !== n || root._kit.chart !== !!data.chart[0]) {
     root.replaceChildren(); const planes = document.createElement('div'); planes.className = 'planes'; root.appendChild(planes);
-    const kit = {n, chart: !!data.chart, cells: [], last: []};
+    const kit = {n, chart: !!data.chart[0], cells: [], last: []};
     for (let i = 0; i < n; i++) { const d = document.createElement('div'); d.className = 'plane';
       d.innerHTML = '<div class="name"></div><canvas role="img"></canvas>'; planes.appendChild(d);
       kit.cells.push({name: d.firstChild, canvas: d.lastChild}); }
-    if (data.chart) { const d = document.createElement('div'); d.className = 'chart'; d.innerHTML = '<canvas role="img"></canvas>';
+    if (data.chart[0]) { const d = document.createElement('div'); d.className = 'chart'; d.innerHTML = '<canvas role="img"></canvas>';
       root.appendChild(d); kit.plot = d.firstChild; }
     root._kit = kit; }
   const kit = root._kit, before = kit.last;
@@ -113,7 +113,7 @@ export default function ({data, parentElement}) {
     if (q.surface) p.surface = heat(q.surface, q.size, q.low, q.high);
     kit.cells[i].name.textContent = q.name; kit.cells[i].canvas.setAttribute('aria-label', q.alt); return p; });
   const ink = getComputedStyle(root).color;
-  if (kit.plot) { kit.plot.setAttribute('aria-label', data.chart.alt); chart(kit.plot, data.chart, ink); }
+  if (kit.plot) { kit.plot.setAttribute('aria-label', data.chart[0].alt); chart(kit.plot, data.chart[0], ink); }
   cancelAnimationFrame(root._frame);
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches || !before.length;
   const start = performance.now(), span = calm ? 0 : data.glide;
@@ -230,14 +230,15 @@ def chart(
 
 def show(planes: Sequence[dict[str, Any]], key: str, lines: dict[str, Any] | None = None, glide: int = 200) -> None:
     """Draw planes side by side and a chart under them; glide: milliseconds from frame to frame."""
-    _mount(key=key, data={"planes": list(planes), "chart": lines, "glide": glide})
+    # tuples: for a list or dict here Streamlit asks pandas (71 MB) whether it is a table
+    _mount(key=key, data={"planes": tuple(planes), "chart": (lines,) if lines else (), "glide": glide})
 
 
 def sketch(key: str, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """A plane to draw points on with mouse, pen or finger; returns what was sent by "Use these points"."""
     result = _sketch(
         key=key,
-        data={"points": [list(p) for p in points], "color": style.REAL},
+        data={"points": tuple(points), "color": style.REAL},
         default={"points": [list(p) for p in points]},
         on_points_change=lambda: None,
     )

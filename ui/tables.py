@@ -1,4 +1,4 @@
-"""Tables in Markdown: Streamlit's own hand their rows to pandas and Arrow, 70 MB for a few figures."""
+"""Text and tables in Markdown: Streamlit's own tables hand their rows to pandas and Arrow, 70 MB for a few figures."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def facts(values: Mapping[str, Any]) -> None:
     table([{"what": name, "value": str(value)} for name, value in values.items()])
 
 
+def plain(text: str) -> str:
+    """Text for a place that reads Markdown, made inert."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:^=&\"'@/])", r"\\\1", text.replace("\n", "↵"))
+
+
 def _cell(value: Any) -> str:
-    text = "" if value is None else re.sub(r"\s+", " ", str(value))
-    return re.sub(r"([\\`*_{}\[\]<>#|~$:])", r"\\\1", text)
+    if isinstance(value, (int, float)):
+        return str(value)
+    return "" if value is None else plain(re.sub(r"\s+", " ", str(value)))

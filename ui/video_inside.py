@@ -63,6 +63,7 @@ def _source(result: Any) -> np.ndarray:
             "Film",
             type=["mp4", "mov", "webm", "gif", "mkv", "avi"],
             key="_film_file",
+            max_upload_size=MAX_BYTES // 1_000_000,
             help=f"At most {MAX_BYTES // 1_000_000} MB; the first {MAX_SECONDS:.0f} s are read, "
             "cropped to a square of 48 pixels, 16 frames at 8 a second.",
         )

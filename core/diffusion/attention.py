@@ -104,11 +104,12 @@ def weaken(how: str, rate: float = 0.1, generator: torch.Generator | None = None
         setattr(_local, name, None)
 
 
-def stack(maps: dict[str, torch.Tensor], side: int) -> torch.Tensor:
-    """Maps of different resolution -> (layers, T, side, side), each resized to the latent's side."""
+def stack(maps: list[dict[str, torch.Tensor]], side: int) -> torch.Tensor:
+    """Maps of S calls, of different resolution -> (S, layers, T, side, side), each resized to the latent's side."""
     resized = []
-    for probs in maps.values():  # (hw, T)
-        h = round(probs.shape[0] ** 0.5)
-        grid = probs.T.reshape(1, -1, h, h)  # (1, T, h, h)
-        resized.append(torch.nn.functional.interpolate(grid, (side, side), mode="bilinear", align_corners=False)[0])
-    return torch.stack(resized)
+    for name in maps[0]:
+        probs = torch.stack([of_call[name] for of_call in maps])  # (S, hw, T)
+        h = round(probs.shape[1] ** 0.5)
+        grid = probs.transpose(1, 2).unflatten(2, (h, h))  # (S, T, h, h)
+        resized.append(torch.nn.functional.interpolate(grid, (side, side), mode="bilinear", align_corners=False))
+    return torch.stack(resized, dim=1)

@@ -27,9 +27,11 @@ class CostRequest(Request):
     """Time one guided step on latents, one on pixels, one decoding, `rounds` times in turn."""
 
     PIPELINE: ClassVar[str] = "core.diffusion.cost"
+    ROOM_MB: ClassVar[float] = 50.0  # activations of a guided step on four pictures of 64 px
 
     model: str = "latent-diffusion"
     rounds: int = integer(5, 1, 50, help="The least of this many alternating windows is taken.")
+    sheet: int = integer(4, 1, 16, help="Pictures in a batch, for the second pair of figures.")
 
 
 def on_pixels(denoiser: Any, side: int) -> Any:
@@ -40,25 +42,37 @@ def on_pixels(denoiser: Any, side: int) -> Any:
 
 @torch.inference_mode()
 def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterator[Step | Result]:
-    """extras: latent_ms, pixel_ms (least processor time of a step: the network with and without the prompt, as one batch), decode_ms,
-    latent_numbers, pixel_numbers (that are denoised), parameters, pixel_parameters, side.
+    """extras: latent_ms, pixel_ms (least processor time of a step: the network with and without the prompt, as one batch), decode_ms;
+    sheet_latent_ms, sheet_pixel_ms, sheet_decode_ms (the same a picture, `sheet` of them in one batch: on small latents
+    a third of a single picture's time is calling the layers); latent_numbers, pixel_numbers (that are denoised),
+    parameters, pixel_parameters, side.
     """
     if model.vae is None or model.text_encoder is None:
         raise BadRequest("This model works on pixels already; choose a latent model.")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         pixels = on_pixels(model.denoiser, model.size)
-    words, masks = torch.zeros(2, 48, model.denoiser.config.cross_attention_dim), None
-    if type(model.denoiser).__name__ == "PixArtTransformer2DModel":
-        words, masks = torch.zeros(2, 48, model.denoiser.config.caption_channels), torch.ones(2, 48)
+    transformer = type(model.denoiser).__name__ == "PixArtTransformer2DModel"
+    width = model.denoiser.config.caption_channels if transformer else model.denoiser.config.cross_attention_dim
     twin = Diffusion(folder=model.folder, denoiser=pixels, scheduler=model.scheduler)
-    latent, picture = torch.zeros(2, *model.latent_shape), torch.zeros(2, 3, model.size, model.size)
+    latent, picture = (torch.zeros(1, *shape) for shape in (model.latent_shape, (3, model.size, model.size)))
     t = torch.tensor(500)
+
+    def step(of: Diffusion, x: torch.Tensor, pictures: int) -> Callable[[], Any]:
+        both = x.repeat(2 * pictures, 1, 1, 1)
+        words, masks = torch.zeros(len(both), 48, width), torch.ones(len(both), 48) if transformer else None
+        return lambda: of.predict(both, t, words, masks)
+
+    sheet = request.sheet
     calls: dict[str, Callable[[], Any]] = {
-        "latent": lambda: model.predict(latent, t, words, masks),
-        "pixel": lambda: twin.predict(picture, t, words, masks),
-        "decode": lambda: model.decode(latent[:1]),
+        "latent": step(model, latent, 1),
+        "pixel": step(twin, picture, 1),
+        "decode": lambda: model.decode(latent),
+        "sheet_latent": step(model, latent, sheet),
+        "sheet_pixel": step(twin, picture, sheet),
+        "sheet_decode": lambda: model.decode(latent.repeat(sheet, 1, 1, 1)),
     }
+    share = {name: sheet if name.startswith("sheet") else 1 for name in calls}  # pictures a call
     spent: dict[str, list[float]] = {name: [] for name in calls}
     times = dict.fromkeys(
         calls, 1
@@ -68,9 +82,11 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
             begun = time.process_time()  # processor time: waiting for other programs does not count
             for _ in range(times[name]):
                 call()
-            spent[name].append(1000 * (time.process_time() - begun) / times[name])
+            spent[name].append(1000 * (time.process_time() - begun) / times[name] / share[name])
         if i == 0:
-            times["latent"] = max(1, round(spent["pixel"][0] / max(1e-3, spent["latent"][0])))
+            for kind in ("", "sheet_"):
+                ratio = spent[f"{kind}pixel"][0] / max(1e-3, spent[f"{kind}latent"][0])
+                times[f"{kind}latent"] = max(1, round(ratio))
             spent = {name: [] for name in calls}
         yield Step("generate", i + 1, request.rounds + 1)
         if control.stopped and i:
@@ -82,8 +98,9 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
         steps_run=len(spent["latent"]),
         extras={
             **least,
-            "latent_numbers": latent[0].numel(),
-            "pixel_numbers": picture[0].numel(),
+            "sheet": sheet,
+            "latent_numbers": latent.numel(),
+            "pixel_numbers": picture.numel(),
             "parameters": count(model.denoiser),
             "pixel_parameters": count(pixels),
             "side": model.size,
@@ -91,7 +108,8 @@ def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterat
     )
 
 
-def seconds_a_picture(extras: dict[str, Any], steps: int) -> tuple[float, float]:
-    """(on latents with one decoding, on pixels) for a picture of `steps` guided steps."""
-    latent = steps * extras["latent_ms"] + extras["decode_ms"]
-    return latent / 1000, steps * extras["pixel_ms"] / 1000
+def seconds_a_picture(extras: dict[str, Any], steps: int, kind: str = "") -> tuple[float, float]:
+    """(on latents with one decoding, on pixels) for a picture of `steps` guided steps. kind: "", or "sheet_" for one of
+    the pictures of a batch."""
+    latent = steps * extras[f"{kind}latent_ms"] + extras[f"{kind}decode_ms"]
+    return latent / 1000, steps * extras[f"{kind}pixel_ms"] / 1000

@@ -27,8 +27,7 @@ class Recorder:
         self.pictures: list[np.ndarray] = []  # of each call (H, W, 3): predicted x_0, decoded
         self.rows: list[dict[str, torch.Tensor]] = []
         self.times: list[float] = []
-        self.maps: list[torch.Tensor] = []
-        self.layers: list[str] = []
+        self.maps: list[dict[str, torch.Tensor]] = []
 
     def add(
         self, t: float, x: torch.Tensor, x0: torch.Tensor, eps: torch.Tensor, parts: dict[str, torch.Tensor], maps: Any
@@ -41,8 +40,7 @@ class Recorder:
         self.rows.append({name: value[0].float().cpu() for name, value in row.items()})
         self.times.append(t)
         if maps:
-            self.layers = list(maps)
-            self.maps.append(attention.stack(maps, x.shape[-1]).half().cpu())
+            self.maps.append(maps)
         decoded = self.model.quick(x0)[0]  # (3, H, W)
         self.pictures.append(to_uint8(decoded.permute(1, 2, 0).float().cpu().numpy()))
         return self.pictures[-1]
@@ -58,7 +56,8 @@ class Recorder:
                 record[name] = torch.stack([row.get(name, row["eps"]) for row in self.rows]).numpy()
                 record[f"{name}_x0"] = torch.stack([row.get(f"{name}_x0", row["x0"]) for row in self.rows]).numpy()
         if self.maps:
-            record["attention"], record["layers"] = torch.stack(self.maps).numpy(), self.layers
+            record["layers"] = list(self.maps[0])
+            record["attention"] = attention.stack(self.maps, latents.shape[-1]).half().cpu().numpy()
         record["last"] = latents[0].float().cpu().numpy()
         record["x0_pictures"] = np.stack(self.pictures)
         record["x_pictures"] = as_colours(record["x"], record["x0"], record["x0_pictures"])

@@ -36,8 +36,10 @@ _state = _State()
 
 
 @contextmanager
-def lease(*ids: str) -> Iterator[tuple[Any, ...]]:
+def lease(*ids: str, room_mb: float = 0.0) -> Iterator[tuple[Any, ...]]:
     """The models of these ids, held in memory until the block ends. Two at once load once.
+
+    room_mb: what the block takes for a moment beyond RESERVE_MB; idle models make way for it as they do for a load.
 
     Raises UnknownModel, DoesNotFit (before loading) or Unavailable (weights missing or broken).
     """
@@ -47,6 +49,8 @@ def lease(*ids: str) -> Iterator[tuple[Any, ...]]:
         for model_id in ids:
             models.append(_take(model_id))
             held.append(model_id)
+        with _state.lock:  # models that were there already may have left no room to work in
+            _release_idle(room_mb)
         yield tuple(models)
     finally:
         with _state.lock:
@@ -93,17 +97,24 @@ def _load(card: catalog.Card) -> Any:
         ) from error
 
 
+def _release_idle(needed: float) -> bool:
+    """Release the least recently used idle models until `needed` MB and the reserve are free; whether they are."""
+    for model_id in list(_state.loaded):
+        if memory.rss_mb() + needed + RESERVE_MB <= memory.budget_mb():
+            break
+        if _state.loaded[model_id].users == 0:
+            release(model_id)
+    return memory.rss_mb() + needed + RESERVE_MB <= memory.budget_mb()
+
+
 def _make_room(card: catalog.Card) -> None:
     """Release the least recently used idle models until `card` fits, or raise DoesNotFit."""
     import sys
 
     needed = card.memory_mb + (0 if "torch" in sys.modules else TORCH_MB)
     budget = memory.budget_mb()
-    for model_id in list(_state.loaded):
-        if memory.rss_mb() + needed + RESERVE_MB <= budget:
-            return
-        if _state.loaded[model_id].users == 0:
-            release(model_id)
+    if _release_idle(needed):
+        return
     memory.trim()
     rss = memory.rss_mb()
     held = sum(slot.card.memory_mb for slot in _state.loaded.values())

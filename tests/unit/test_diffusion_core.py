@@ -381,6 +381,8 @@ def test_pixels_cost_more_than_latents_of_the_same_network(model):
     assert 0.9 < found["pixel_parameters"] / found["parameters"] < 1.1
     latent, pixel = seconds_a_picture({"latent_ms": 10.0, "decode_ms": 5.0, "pixel_ms": 160.0}, 40)
     assert (latent, pixel) == (0.405, 6.4)
+    sheet = {"sheet_latent_ms": 5.0, "sheet_decode_ms": 4.0, "sheet_pixel_ms": 160.0}
+    assert seconds_a_picture(sheet, 40, "sheet_") == (0.204, 6.4)
 
 
 def test_a_pixel_model_takes_no_words_and_goes_the_same_path(tmp_path):

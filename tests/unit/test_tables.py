@@ -25,7 +25,7 @@ def test_columns_of_all_rows_and_numbers_to_the_right(written):
 def test_text_is_never_markup(written):
     tables.facts({"prompt": "a|b <b>[x](http://y) $1$\n| c"})
     rows = written[0].splitlines()
-    assert len(rows) == 3 and r"a\|b \<b\>\[x\](http\://y) \$1\$ \| c" in rows[2]
+    assert len(rows) == 3 and r"a\|b \<b\>\[x\]\(http\:\/\/y\) \$1\$ \| c" in rows[2]
 
 
 def test_no_page_needs_pandas_for_a_table():
