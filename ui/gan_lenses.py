@@ -30,7 +30,6 @@ from ui.result import badge
 from ui.stage import stage
 from ui.tables import table
 
-FIGURES = ("frechet", "kid", "precision", "recall", "attribute_coverage", "eq_t")
 ATTRIBUTES = ("style", "hair", "hair_color", "skin_color", "background", "glasses", "beard", "mouth")
 TOUR = [
     Scene("2014: two multilayer perceptrons.", {"model": "gan-mlp", "lens": "Inside"}),
@@ -260,21 +259,29 @@ def side_by_side(base: SampleRequest) -> None:
     compare(base, column, views.samples, key="side", measures=figures)
 
 
+def figures(row: dict[str, Any]) -> dict[str, str]:
+    """What a table shows of a model's figures, under the names people use; figures that are missing are left out."""
+    kid = f"{row['kid']:.0f}" if "kid" in row else None
+    if "kid_low" in row:
+        kid = f"{kid} ({row['kid_low']:.0f} to {row['kid_high']:.0f})"
+    shown = {
+        "Fréchet": f"{row['frechet']:,.0f}" if "frechet" in row else None,
+        "KID (95 %)" if "kid_low" in row else "KID": kid,
+        "precision": f"{row['precision']:.1%}" if "precision" in row else None,
+        "recall": f"{row['recall']:.1%}" if "recall" in row else None,
+        "attributes covered": f"{row['attribute_coverage']:.0%}" if "attribute_coverage" in row else None,
+        "EQ-T (dB)": f"{row['eq_t']:.1f}" if "eq_t" in row else None,
+        "parameters": f"{row['parameters'] / 1e6:.2f} M" if "parameters" in row else None,
+        "ms a sample": f"{row['ms a sample']:.1f}" if "ms a sample" in row else None,
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
 def measure(base: SampleRequest) -> None:
     """Stored figures of all models; figures of the chosen ones now; nearest training portraits."""
     cards = present()
     badge("stored")
-    table(
-        [
-            {
-                "model": c.title,
-                "year": c.year,
-                "parameters": f"{c.parameters:,}",
-                **{k: c.quality[k] for k in FIGURES if k in c.quality},
-            }
-            for c in cards
-        ]
-    )
+    table([{"model": c.title, "year": c.year, **figures({"parameters": c.parameters, **c.quality})} for c in cards])
     st.caption(
         "Frechet distance and KID on EfficientNet-Lite0 features (not FID: other features, other scale; lower is "
         "better); precision: share of samples that look real; recall: share of real ones that are reached; attribute "
@@ -296,10 +303,7 @@ def measure(base: SampleRequest) -> None:
     request = build(JudgeRequest, judged=tuple(chosen), seed=base.seed, count=count) if chosen else None
 
     def view(result: Any) -> None:
-        rows = [
-            {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in result.extras["rows"]
-        ]
-        table(rows)
+        table([{"model": row["model"], **figures(row)} for row in result.extras["rows"]])
         st.caption(
             f"{result.request.count} samples of each. With few samples all distances look worse than they are: "
             "compare only rows of this table."

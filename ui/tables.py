@@ -14,13 +14,20 @@ def table(rows: Sequence[Mapping[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if not columns:
         return
-    numeric = [all(isinstance(row.get(name, 0), (int, float)) for row in rows) for name in columns]
+    numeric = [all(_number(row.get(name, 0)) for row in rows) for name in columns]
     lines = [
         [_cell(name) for name in columns],
         ["---:" if number else ":---" for number in numeric],
         *[[_cell(row.get(name, "")) for name in columns] for row in rows],
     ]
     st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _number(value: Any) -> bool:
+    """Also a figure as text: "1,203", "92 %", "0.4 s", "12 (10 to 15)"."""
+    return isinstance(value, (int, float)) or bool(
+        re.fullmatch(r"[-+−]?[\d.,]+( ?(%|[a-zA-Z]{1,4})| \([^()]*\))?|", str(value))
+    )
 
 
 def facts(values: Mapping[str, Any]) -> None:

@@ -175,7 +175,8 @@ def attention(result: Any) -> None:
     with right:
         _clickable(views.heat_frames(result.frames, cube), n, None if mode == "a word" else token)
         by_time = weights.reshape(slices, -1).sum(1)
-        fig = style.figure(height=220, xaxis_title="frames", yaxis_title="share of attention")
+        # a category: plotly takes "10-11" for a date
+        fig = style.figure(height=220, xaxis_title="frames", xaxis_type="category", yaxis_title="share of attention")
         fig.add_bar(x=[f"{2 * i}-{2 * i + 1}" for i in range(slices)], y=by_time, marker_color=style.color("diffusion"))
         st.plotly_chart(fig, width="stretch", key="_by_time", alt="attention by time")
     shares = maps[step - 1]
