@@ -87,24 +87,25 @@ def _candidates(index: int, tokens: list[dict[str, Any]], at: int, ours: bool) -
         return
     more = " Another one goes on from there." if ours else ""
     st.caption(f"Candidates, after temperature. Crossed out: cut off by top-k or top-p.{more}")
-    for number, label, probability, kept in token["candidates"]:
-        row = st.columns([3, 4, 2], vertical_alignment="center")
-        name = plain(label.replace(" ", "·")) or "·"
-        row[0].markdown(name if kept else f"~~{name}~~")
-        row[1].progress(min(1.0, probability), text=f"{100 * probability:.1f} %")
-        chosen = number == token["id"]
-        start = (*(t["id"] for t in tokens[:at]), number)
-        if not ours:
-            row[2].caption("taken" if chosen else "")
-            continue
-        row[2].button(
-            "taken" if chosen else "go on",
-            key=f"_go{index}_{at}_{number}",
-            disabled=chosen,
-            type="tertiary",
-            on_click=answer,
-            args=(talk().turns[index].parent, start),
-        )
+    with st.container(key="abreast-candidates"):
+        for number, label, probability, kept in token["candidates"]:
+            row = st.columns([3, 4, 2], vertical_alignment="center")
+            name = plain(label.replace(" ", "·")) or "·"
+            row[0].markdown(name if kept else f"~~{name}~~")
+            row[1].progress(min(1.0, probability), text=f"{100 * probability:.1f} %")
+            chosen = number == token["id"]
+            start = (*(t["id"] for t in tokens[:at]), number)
+            if not ours:
+                row[2].caption("taken" if chosen else "")
+                continue
+            row[2].button(
+                "taken" if chosen else "go on",
+                key=f"_go{index}_{at}_{number}",
+                disabled=chosen,
+                type="tertiary",
+                on_click=answer,
+                args=(talk().turns[index].parent, start),
+            )
     st.caption(
         "Why not always the likeliest? For facts the likeliest word is best (temperature 0). A picture made only of "
         "likeliest codes comes out flat and always the same: variety needs the dice."

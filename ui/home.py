@@ -128,9 +128,10 @@ def samples() -> None:
 
         @st.fragment(run_every=SETTLE_SECONDS / 2)
         def wait() -> None:
-            for area in st.columns(len(shown)):
-                with area:
-                    st.skeleton(height=150)
+            with st.container(key="pairs-wait"):
+                for area in st.columns(len(shown)):
+                    with area:
+                        st.skeleton(height=150)
             if time.time() - opened >= SETTLE_SECONDS:
                 st.rerun()
 
@@ -152,7 +153,9 @@ def samples() -> None:
 
     @st.fragment(run_every=poll_seconds() if running else None)
     def strip() -> None:
-        for area, (card, job) in zip(st.columns(len(jobs)), jobs, strict=True):
+        with st.container(key="pairs-strip"):
+            areas = st.columns(len(jobs))
+        for area, (card, job) in zip(areas, jobs, strict=True):
             with area:
                 if isinstance(job.result, ImageResult):
                     picture(job.result.images[:1], f"sample of {card.title}")

@@ -30,7 +30,13 @@ CSS = """
 .block-container {padding-top: 2.6rem; padding-bottom: 3rem; max-width: 1500px;}
 [class*="st-key-dimmed"] {opacity: .45; transition: opacity .2s;}
 [data-testid="stMetricValue"] {font-size: 1.25rem;}
-@media (max-width: 640px) {.block-container {padding-left: .9rem; padding-right: .9rem;}}
+@media (max-width: 640px) {
+  .block-container {padding-left: .9rem; padding-right: .9rem;}
+  /* Streamlit stacks all columns on a phone; these stay beside each other: two by two, or all of a row */
+  [class*="st-key-pairs"] [data-testid="stColumn"] {min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem);}
+  [class*="st-key-abreast"] [data-testid="stHorizontalBlock"] {flex-wrap: nowrap; gap: .6rem;}
+  [class*="st-key-abreast"] [data-testid="stColumn"] {min-width: 0;}
+}
 """
 PRESENT_CSS = """
 [data-testid="stSidebar"], [data-testid="stHeader"], [class*="st-key-rail"], [class*="st-key-footer"] {display: none;}
