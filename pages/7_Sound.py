@@ -8,12 +8,22 @@ from core import catalog
 from core.audio import music_lm
 from core.audio.speech import SpeechRequest
 from core.audio.symbolic import ScoreRequest
-from ui import learn, page, sound_denoise, sound_full, sound_score, stage, tables
+from ui import (
+    learn,
+    page,
+    sound_codec,
+    sound_denoise,
+    sound_full,
+    sound_generate,
+    sound_score,
+    sound_speech,
+    stage,
+    tables,
+)
 from ui import result as views
-from ui import sound_parts as parts
 from ui import sound_views as show
 
-SCORES, DENOISER = parts.present("symbolic-music"), parts.present("sound-diffusion")
+SCORES, DENOISER = sound_generate.present("symbolic-music"), sound_generate.present("sound-diffusion")
 STORM = {"work": "Generate", "model": "sound-diffusion", "prompt": "thunder during a rainstorm", "lens": "Inside"}
 TOUR = (
     page.Scene("A caption becomes tokens, tokens become sound.", {"work": "Generate", "prompt": music_lm.EXAMPLES[0]}),
@@ -39,19 +49,19 @@ st.session_state.setdefault("_known_keys", set()).add("work")
 left, rail = st.columns([2, 1], gap="large")
 result = None
 RAILS = {
-    "Codec": parts.codec_rail,
-    "Speech": parts.speech_rail,
-    "Score": lambda: sound_score.rail(parts.example, parts.own_clip),
+    "Codec": sound_codec.rail,
+    "Speech": sound_speech.rail,
+    "Score": sound_score.rail,
     "Full size": sound_full.rail,
 }
 
 with rail.container(key="rail"):
-    request = RAILS.get(work, parts.generate_rail)()
+    request = RAILS.get(work, sound_generate.rail)()
     if work != "Full size":
         stage.estimate(request)
 with left, page.guard():
     if work == "Codec":
-        result = stage.stage(request, parts.codec_view, key="codec")
+        result = stage.stage(request, sound_codec.view, key="codec")
     elif work == "Speech":
         result = stage.stage(request, show.result, key="speech", preview=show.running)
     elif work == "Score":
@@ -60,16 +70,16 @@ with left, page.guard():
         result = sound_full.draw(request)
     else:
         if isinstance(request, music_lm.GenerateRequest):
-            parts.recorded_first("sound")
+            sound_generate.recorded_first("sound")
         result = stage.stage(request, show.result, key="sound", preview=show.running)
         if result is not None and "grid" in result.extras:
-            parts.continue_button(result)
+            sound_generate.continue_button(result)
 
 
 def inside() -> None:
     """The machinery of the result on the stage."""
-    draw = {"Codec": parts.codec_inside, "Speech": parts.speech_inside, "Score": sound_score.inside}.get(
-        work, parts.inside_generate
+    draw = {"Codec": sound_codec.inside, "Speech": sound_speech.inside, "Score": sound_score.inside}.get(
+        work, sound_generate.inside
     )
     if work == "Full size":
         st.caption("Tokens and steps are recorded for our own models only; choose another workbench to look inside.")
@@ -82,11 +92,11 @@ def inside() -> None:
 def compare() -> None:
     """Settings side by side."""
     if work == "Codec" and result is not None:
-        parts.codec_compare(result)
+        sound_codec.compare(result)
     elif work == "Speech" and isinstance(request, SpeechRequest):
-        parts.speech_compare(request)
+        sound_speech.compare(request)
     elif work == "Generate" and request is not None:
-        parts.compare_generate(request)
+        sound_generate.compare(request)
     elif work == "Score" and isinstance(request, ScoreRequest):
         sound_score.compare(request)
     else:
@@ -96,8 +106,8 @@ def compare() -> None:
 def break_it() -> None:
     """Failures and cures."""
     denoising = request is not None and request.model == "sound-diffusion"
-    known = {"Codec": parts.CODEC_FAILURES, "Speech": parts.SPEECH_FAILURES, "Score": sound_score.FAILURES}
-    learn.failures(known.get(work, sound_denoise.FAILURES if denoising else parts.FAILURES))
+    known = {"Codec": sound_codec.FAILURES, "Speech": sound_speech.FAILURES, "Score": sound_score.FAILURES}
+    learn.failures(known.get(work, sound_denoise.FAILURES if denoising else sound_generate.FAILURES))
 
 
 def measure() -> None:
@@ -130,7 +140,7 @@ def lesson() -> None:
         "[Stable Audio Open](https://arxiv.org/abs/2407.14358) · [Rectified flow](https://arxiv.org/abs/2209.03003) · "
         "[AudioLDM](https://arxiv.org/abs/2301.12503)"
     )
-    learn.predict((*parts.QUESTIONS, *sound_denoise.QUESTIONS, *sound_score.QUESTIONS))
+    learn.predict((*sound_generate.QUESTIONS, *sound_denoise.QUESTIONS, *sound_score.QUESTIONS))
 
 
 page.lenses({"Inside": inside, "Compare": compare, "Measure": measure, "Break it": break_it, "Learn": lesson})

@@ -11,15 +11,17 @@ from core.audio.full_sound import KINDS, FullSoundRequest, kind_of
 from core.audio.music_lm import GenerateRequest
 from core.audio.remote import SERVICES, RemoteSpeechRequest
 from core.request import Request
+from ui import sound_melody
 from ui import sound_views as show
-from ui.controls import build
+from ui.controls import build, control
 from ui.full_size import choose, stored_key
+from ui.sound_inputs import own_clip
 from ui.stage import stage
 
 HINT = (
-    "AudioLDM2, Stable Audio Open, MusicLDM; Bark, MMS and other VITS voices, SpeechT5, Dia, Kokoro; MusicGen. For example "
-    "facebook/mms-tts-eng (145 MB), suno/bark-small, cvssp/audioldm2, facebook/musicgen-small, or a folder. "
-    "Nothing is fetched before you say so."
+    "AudioLDM2, Stable Audio Open, MusicLDM; Bark, MMS and other VITS voices, SpeechT5, Dia, Kokoro; MusicGen, with a melody too. For example "
+    "facebook/mms-tts-eng (145 MB), suno/bark-small, cvssp/audioldm2, facebook/musicgen-small, facebook/musicgen-melody "
+    "(6.2 GB in memory, CC BY-NC 4.0), or a folder. Nothing is fetched before you say so."
 )
 PLACES = ("this machine", "audiocraft", "remote voice")
 
@@ -54,12 +56,13 @@ def _local(words: str) -> Request | None:
     if not kind:
         return None
     seed = _seed()
-    if kind == "musicgen":
+    if kind in ("musicgen", "musicgen_melody"):
+        melody = _melody() if kind == "musicgen_melody" else {}
         seconds = st.slider("Seconds", 1.0, 30.0, 4.0, 0.5, key="full_seconds")
         scale = st.slider("Guidance scale", 0.0, 10.0, 3.0, 0.5, key="full_guidance")
         return build(
             GenerateRequest, source=folder, prompt=words, seconds=seconds, seed=seed, guidance_scale=scale,
-            temperature=1.0, top_k=250, inspect=False,
+            temperature=1.0, top_k=250, inspect=False, **melody,
         )  # fmt: skip
     values: dict[str, Any] = {"folder": folder, "prompt": words, "seed": seed}
     if kind.endswith("Pipeline"):
@@ -71,6 +74,19 @@ def _local(words: str) -> Request | None:
     else:
         st.caption("A voice: the prompt is what it says. SpeechT5's speaker is drawn by the seed.")
     return build(FullSoundRequest, **values)
+
+
+def _melody() -> dict[str, Any]:
+    """The melody that the music follows: drawn or written, or a clip."""
+    pace = control(GenerateRequest, "note_seconds", "Seconds a note")
+    melody = control(GenerateRequest, "melody", "Melody to follow", key="full_melody")
+    with st.expander("Draw it", icon=":material/show_chart:"):
+        st.caption("Draw a line, or click note by note; a click on a note takes it away. Gaps are rests.")
+        sound_melody.by_hand("full_melody", melody, pace)
+    with st.expander("Hum it", icon=":material/mic:"):
+        clip = own_clip("full_hum", "Hum, whistle or play one line")
+        st.caption("The model hears which of the twelve pitch classes is strongest, eight times a second; no drums.")
+    return {"melody": melody, "note_seconds": pace, "hummed": clip}
 
 
 def _audiocraft(words: str) -> AudiocraftRequest | None:
@@ -90,7 +106,8 @@ def _audiocraft(words: str) -> AudiocraftRequest | None:
     if not place.strip():
         st.caption(
             "It runs in a process of its own (7 s and 550 MB to start, then the weights); the first run downloads the "
-            "weights: musicgen-small 2.4 GB, audiogen-medium 3.9 GB, magnet-small 1.7 GB."
+            "weights: musicgen-small 2.4 GB, audiogen-medium 3.9 GB, magnet-small 1.7 GB. Words only: for a melody choose "
+            "“this machine” and facebook/musicgen-melody."
         )
         return None
     seconds = st.slider("Seconds", 0.5, 30.0, 4.0, 0.5, key="full_seconds")

@@ -14,26 +14,33 @@ from core.errors import BadRequest
 from core.request import Request
 from core.result import AudioResult
 from ui import compare as comparison
-from ui import controls, learn, picker, style, tables
+from ui import controls, learn, picker, sound_melody, style, tables
 from ui import result as views
 from ui import sound_views as show
+from ui.sound_inputs import example, own_clip
 
 COLORS = {0: "#CC79A7", 1: "#7A6FB0", 2: "#0072B2", 9: "#E69F00"}
 PARTS = {0: "lead", 1: "chords", 2: "bass", 9: "drums"}
 
 
-def rail(examples: Any, own_clip: Any) -> ScoreRequest | None:
-    """examples(name, options): the list that fills a text control; own_clip(key, label): an upload or a recording."""
+def rail() -> ScoreRequest | None:
+    """Caption, melody (drawn, hummed or written) and the main controls; returns the request or None."""
     picker.facts(catalog.card("symbolic-music"))
-    examples("prompt", EXAMPLES)
+    example("prompt", EXAMPLES)
     values: dict[str, Any] = {"prompt": controls.control(ScoreRequest, "prompt", wide=True)}
-    with st.expander("Hum a melody"):
+    values["melody"] = controls.control(ScoreRequest, "melody", "Melody for the lead")
+    with st.expander("Draw it", icon=":material/show_chart:"):
+        st.caption(
+            "Draw a line, or click note by note; a click on a note takes it away. The model plays these notes in turn, "
+            "in a rhythm of its own, without the gaps."
+        )
+        sound_melody.by_hand("melody", values["melody"])
+    with st.expander("Hum it", icon=":material/mic:"):
         data = own_clip("hum", "Hum, whistle or play one line")
         if data:
             st.button("Take its notes", on_click=take, args=(data,), icon=":material/music_note:")
         if problem := st.session_state.get("_hum_problem"):
             st.error(problem, icon=":material/info:")
-    values["melody"] = controls.control(ScoreRequest, "melody", "Melody for the lead")
     values["seed"] = controls.control(ScoreRequest, "seed")
     values["seconds"] = controls.control(ScoreRequest, "seconds", "Seconds", key="score_seconds")
     values["temperature"] = controls.control(ScoreRequest, "temperature")
@@ -80,6 +87,7 @@ def piano_roll(notes: list[score.Note], seconds: float) -> Any:
     import plotly.graph_objects as go
 
     figure = style.figure(height=320, title="Piano roll", barmode="overlay", bargap=0.1)
+    figure.update_layout(legend={"x": 1, "xanchor": "right"})  # beside the title
     for channel, part in PARTS.items():
         mine = [n for n in notes if n[2] == channel]
         figure.add_trace(

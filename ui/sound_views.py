@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.errors import DuplicateWidgetID
 
 from core.audio import dsp
 from core.result import AudioResult
@@ -220,3 +221,12 @@ def timeline(extras: dict[str, Any]) -> Any:
     )
     figure.update_layout(xaxis_title="time (s)")
     return figure
+
+
+def cell(r: Any) -> None:
+    """One of the sounds compared, loudness-matched."""
+    wave = dsp.match_loudness(r.waveform.mean(1))
+    try:
+        player(wave, r.sample_rate, f"c{r.request.digest()}", "one of the sounds compared", height=150)
+    except DuplicateWidgetID:
+        st.caption("The same settings, so the same sound, as in another column.")

@@ -14,8 +14,8 @@ from ui.stage import stage
 
 HINT = (
     "Any diffusers checkpoint of these families, for example zai-org/CogVideoX-2b, Wan-AI/Wan2.1-T2V-1.3B-Diffusers, "
-    "Lightricks/LTX-Video, genmo/mochi-1-preview, maxin-cn/Latte-1, or a folder. They need a GPU and tens of gigabytes; "
-    "nothing is fetched before you say so."
+    "Lightricks/LTX-Video, hunyuanvideo-community/HunyuanVideo, genmo/mochi-1-preview, maxin-cn/Latte-1, or a folder. "
+    "They need a GPU and tens of gigabytes; nothing is fetched before you say so."
 )
 
 

@@ -1,4 +1,4 @@
-"""Any MusicGen checkpoint (small to large, stereo) by hub id or local folder, through the same loop as ours.
+"""Any MusicGen checkpoint (small to large, stereo, melody) by hub id or local folder, through the same loop as ours.
 
 Size is known and judged before anything is loaded. Safetensors only, no remote code; one full-size model at a time.
 """
@@ -14,6 +14,7 @@ from core.runtime.shelf import Shelf, needed_mb
 if TYPE_CHECKING:
     from core.audio.music_lm import MusicLM
 
+KINDS = ("musicgen", "musicgen_melody")
 shelf = Shelf()
 
 
@@ -22,7 +23,7 @@ def describe(source: str) -> tuple[float, float]:
     from core.runtime import hub
 
     found = hub.look(source)
-    if found.kind != "musicgen":
+    if found.kind not in KINDS:
         raise BadRequest(
             f"“{source[:80]}” is no MusicGen checkpoint but {found.kind[:30] or 'of unknown kind'}; "
             "try facebook/musicgen-small."

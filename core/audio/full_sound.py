@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PIPELINES = ("AudioLDMPipeline", "AudioLDM2Pipeline", "MusicLDMPipeline", "StableAudioPipeline")
 SPEAKERS = ("vits", "bark", "speecht5", "dia", "style_text_to_speech_2")  # the last is Kokoro
-KINDS = (*PIPELINES, *SPEAKERS, "musicgen")  # what the page lets through
+KINDS = (*PIPELINES, *SPEAKERS, "musicgen", "musicgen_melody")  # what the page lets through
 shelf = Shelf()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.audio import upload
+from core.audio import dsp, pitch, upload
 from core.audio.codec import Codec
 from core.errors import BadRequest, Unavailable
 from core.request import Request, flag, integer, number, seed_field, text
@@ -82,6 +82,7 @@ class MusicLM:
         self.channels = config.audio_channels
         self.delays = [k // self.channels for k in range(self.codebooks)]
         self.shows_attention = config._attn_implementation == "eager"
+        self.melodic = False  # takes a melody; its states stand before the tokens, see melody_lm
 
     def condition(self, prompt: str) -> tuple[torch.Tensor, list[str], list[str]]:
         """Prompt -> (states (1, words, D), the words, those that the tokenizer does not know)."""
@@ -100,6 +101,12 @@ class MusicLM:
             unknown = [w for w in prompt.split() if w not in known]
         return torch.as_tensor(states), words, unknown
 
+    def with_empty(self, states: torch.Tensor, melody: np.ndarray | None, guided: bool) -> torch.Tensor:
+        """States (1, W, D) -> (2, W, D) when guided: the second row has no caption. melody: mono at the codec's rate."""
+        import torch
+
+        return torch.cat([states, torch.zeros_like(states)]) if guided else states
+
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """(K, T) -> (samples, channels) float32."""
         rows = [codes[c :: self.channels] for c in range(self.channels)]
@@ -116,23 +123,29 @@ def load(card: Card, device: str) -> MusicLM:
 
 
 def read_checkpoint(where: str, local: bool, ours: bool) -> MusicLM:
-    """A MusicGen checkpoint from a folder or a hub id: safetensors only, no remote code, float32 in memory.
+    """A MusicGen or MusicGen melody checkpoint from a folder or a hub id: safetensors only, no remote code, float32 in memory.
 
     Small ones (width up to 256) compute attention in the open, so that it can be shown. Raises Unavailable.
     """
     import torch
-    from transformers import AutoTokenizer, MusicgenConfig, MusicgenForConditionalGeneration
+    import transformers
 
     try:
-        config: Any = MusicgenConfig.from_pretrained(where, local_files_only=local)
+        config: Any = transformers.AutoConfig.from_pretrained(where, local_files_only=local)
+        melodic = config.model_type == "musicgen_melody"
+        name = "MusicgenMelodyForConditionalGeneration" if melodic else "MusicgenForConditionalGeneration"
         kind = "eager" if config.decoder.hidden_size <= 256 else "sdpa"
-        model = MusicgenForConditionalGeneration.from_pretrained(
+        model = getattr(transformers, name).from_pretrained(
             where, dtype=torch.float32, attn_implementation=kind, local_files_only=local, use_safetensors=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=local)
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, local_files_only=local)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:100]
         raise Unavailable(f"“{where[:80]}” cannot be loaded ({reason}); check its name and the network.") from error
+    if melodic:
+        from core.audio.melody_lm import MelodyLM
+
+        return MelodyLM(model.eval(), tokenizer, where)
     return MusicLM(model.eval(), tokenizer, whole_words=ours)
 
 
@@ -161,6 +174,11 @@ class GenerateRequest(Request):
     overlap: float = number(
         2.0, 0.2, 10.0, help="Seconds of the uploaded clip's end that the model hears first.", step=0.2
     )
+    melody: str = text(
+        "", 400, help="For a musicgen-melody checkpoint: the notes to follow, such as C5 D5 - E5; - is a rest."
+    )
+    note_seconds: float = number(0.5, 0.1, 2.0, help="How long each note or rest of the melody lasts.", step=0.1)
+    hummed: bytes = b""
     inspect: bool = flag(True, help="Keep probabilities and attention for the language model view.")
 
     def models(self) -> tuple[str, ...]:
@@ -173,6 +191,20 @@ class GenerateRequest(Request):
     def check(self) -> None:
         if not self.prompt.strip():
             raise BadRequest("The prompt is empty; describe some music or a sound, such as “a siren”.")
+        if (self.melody.strip() or self.hummed) and not self.source.strip():
+            raise BadRequest("Our own model takes words only; a melody is for a musicgen-melody checkpoint.")
+        if self.melody.strip() and self.hummed:
+            raise BadRequest("There are two melodies, a written one and a clip; take one of them away.")
+        if self.melody.strip() and not any(pitch.read(self.melody)):
+            raise BadRequest("The melody has rests only; give it a note.")
+
+
+def tune_of(request: GenerateRequest, rate: int) -> np.ndarray | None:
+    """The request's melody as mono sound at `rate`: the hummed clip, or the notes on a flute. None: there is none."""
+    if request.hummed:
+        return upload.decode(request.hummed, rate)
+    keys = pitch.read(request.melody)
+    return dsp.resample(pitch.played(keys, request.note_seconds), dsp.SAMPLE_RATE, rate) if keys else None
 
 
 def sample(logits: np.ndarray, request: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -208,6 +240,9 @@ def generate(request: GenerateRequest, control: Control, lm: MusicLM | None = No
         yield Step("load", note=request.source[:60])
         lm = open_model(request.source.strip())
     codec, k = lm.codec, lm.codebooks
+    tune = tune_of(request, codec.sample_rate)
+    if tune is not None and not lm.melodic:
+        raise BadRequest("This checkpoint takes words only; a melody needs one like facebook/musicgen-melody.")
     delays = np.asarray(lm.delays)
     # 1. The clip to go on from, as tokens
     heard = np.zeros((k, 0), np.int64)
@@ -232,8 +267,7 @@ def generate(request: GenerateRequest, control: Control, lm: MusicLM | None = No
     tempos = [float(np.sqrt(tempo[0] * tempo[1])) if tempo else 0.0, 0.0][: 1 + guided]
     with torch.inference_mode():
         states, words, unknown = lm.condition(request.prompt)
-        if guided:
-            states = torch.cat([states, torch.zeros_like(states)])  # (2, W, D)
+        states = lm.with_empty(states, tune, guided)  # (1 or 2, W, D)
         config = lm.model.decoder.config
         cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
         begin, calls, done = 0, 0, 0
@@ -248,7 +282,7 @@ def generate(request: GenerateRequest, control: Control, lm: MusicLM | None = No
                 given = {"input_ids": fresh.repeat(len(states), 1)}  # (B * K, c - begin)
             out = lm.model.decoder(
                 **given,
-                encoder_hidden_states=states,
+                encoder_hidden_states=None if lm.melodic and begin else states,
                 past_key_values=cache,
                 use_cache=True,
                 output_attentions=inspect and lm.shows_attention,

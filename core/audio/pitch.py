@@ -1,9 +1,12 @@
-"""The melody of a hummed, whistled or played line: fundamental frequency by YIN, then notes. NumPy only.
+"""Melodies: of a hummed, whistled or played line (fundamental frequency by YIN, then notes), and written ones. NumPy only.
 
 YIN: de Cheveigne and Kawahara 2002, http://audition.ens.fr/adc/pdf/2002_JASA_YIN.pdf
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from core.audio.dsp import SAMPLE_RATE
 from core.errors import BadRequest
 
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 HOP, LOWEST, HIGHEST = 320, 70.0, 1100.0  # samples (20 ms); Hz
 
 
@@ -62,6 +66,36 @@ def melody(wave: np.ndarray, most: int = 64) -> list[int]:
     return [min(96, max(48, k + octave)) for k in notes[:most]]
 
 
-def written(keys: list[int]) -> str:
-    """MIDI keys as the Score workbench takes them, such as "C5 E5 G5"."""
-    return " ".join(f"{NAMES[k % 12]}{k // 12 - 1}" for k in keys)
+def written(keys: Sequence[int | None]) -> str:
+    """MIDI keys as text, such as "C5 E5 - G5"; None is a rest, "-"."""
+    return " ".join("-" if k is None else f"{NAMES[k % 12]}{k // 12 - 1}" for k in keys)
+
+
+def read(melody: str) -> list[int | None]:
+    """ "C5 D5 - E5" or "60 62 - 64" -> MIDI keys (48 to 96), None for a rest. Raises BadRequest."""
+    keys: list[int | None] = []
+    for word in melody.replace(",", " ").split():
+        note = re.fullmatch(r"([A-Ga-g])([#b]?)(\d)", word)
+        if word == "-":
+            keys.append(None)
+            continue
+        if note:
+            key = STEPS[note[1].upper()] + {"#": 1, "b": -1, "": 0}[note[2]] + 12 * (int(note[3]) + 1)
+        elif word.isdecimal() and len(word) <= 3:
+            key = int(word)
+        else:
+            raise BadRequest(
+                f"“{word[:12]}” is no note; write notes like C5 F#4 Bb5, MIDI numbers like 60 62, and - for a rest."
+            )
+        if not 48 <= key <= 96:
+            raise BadRequest(f"The note {word[:12]} is outside C3 to C7; move the melody by octaves.")
+        keys.append(key)
+    return keys
+
+
+def played(keys: Sequence[int | None], seconds: float) -> np.ndarray:
+    """The line on a plain flute, each note or rest `seconds` long: (samples,) float32 at 16 kHz, peak at most 0.9."""
+    from core.audio import score
+
+    notes = [(i * seconds, seconds * 0.95, 0, key, 100) for i, key in enumerate(keys) if key is not None]
+    return score.render(notes, {"lead": "flute", "genre": "waltz"}, len(keys) * seconds)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from core.audio import score
+from core.audio import pitch, score
 from core.audio.music_lm import sample
 from core.errors import BadRequest, Unavailable
 from core.request import Request, integer, number, seed_field, text
@@ -31,7 +31,6 @@ EXAMPLES = (
     "a medium happy waltz piece in G major with violin lead without drums at 104 bpm",
     "trumpet and drums , fast jazz , minor key",
 )
-STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 class Composer:
@@ -62,23 +61,6 @@ def load(card: Card, device: str) -> Composer:
     return Composer(model.eval(), words)
 
 
-def melody_keys(written: str) -> list[int]:
-    """ "C5 D5 E5" or "60 62 64" -> MIDI keys of the lead. Raises BadRequest."""
-    keys = []
-    for word in written.replace(",", " ").split():
-        note = re.fullmatch(r"([A-Ga-g])([#b]?)(\d)", word)
-        if note:
-            key = STEPS[note[1].upper()] + {"#": 1, "b": -1, "": 0}[note[2]] + 12 * (int(note[3]) + 1)
-        elif word.isdigit() and len(word) <= 3:
-            key = int(word)
-        else:
-            raise BadRequest(f"“{word[:12]}” is no note; write notes like C5 F#4 Bb5, or MIDI numbers like 60 62.")
-        if not 48 <= key <= 96:
-            raise BadRequest(f"The note {word[:12]} is outside C3 to C7; move the melody by octaves.")
-        keys.append(key)
-    return keys
-
-
 @dataclass(frozen=True)
 class ScoreRequest(Request):
     """A piece of music as a score, from a caption."""
@@ -89,7 +71,9 @@ class ScoreRequest(Request):
     model: str = "symbolic-music"
     prompt: str = text(EXAMPLES[0], 300, help="Genre, mood, key, lead instrument, drums, tempo.")
     seconds: float = number(16.0, 2.0, 60.0, help="Length; it was taught pieces in windows of 8 bars.", step=1.0)
-    melody: str = text("", 400, help="Notes that the lead must play in turn, such as C5 D5 E5 G5; empty: its own.")
+    melody: str = text(
+        "", 400, help="Notes that the lead plays in turn, such as C5 D5 E5 G5, in a rhythm of its own; empty: its own."
+    )
     seed: int = seed_field()
     temperature: float = number(0.9, 0.1, 2.0, help="Below 1 takes likelier notes, above 1 stranger ones.")
     top_k: int = integer(24, 0, 400, help="Only the k likeliest tokens may be drawn; 0 allows all.")
@@ -101,7 +85,7 @@ class ScoreRequest(Request):
     def check(self) -> None:
         if not self.prompt.strip():
             raise BadRequest("The prompt is empty; describe some music, such as “slow sad piano”.")
-        melody_keys(self.melody)
+        pitch.read(self.melody)
 
 
 def generate(request: ScoreRequest, control: Control, composer: Composer) -> Iterator[Step | Result]:
@@ -111,7 +95,7 @@ def generate(request: ScoreRequest, control: Control, composer: Composer) -> Ite
     from transformers.cache_utils import DynamicCache
 
     prefix, unknown = composer.prefix(request.prompt)
-    melody = melody_keys(request.melody)
+    melody = [key for key in pitch.read(request.melody) if key is not None]  # the rhythm, rests too, is the network's
     grammar, rng = score.Grammar(composer.vocabulary), np.random.default_rng(request.seed)
     tokens: list[str] = []
     ids, fresh = list(prefix), list(prefix)  # what the network has open; what it has not read yet

@@ -90,6 +90,18 @@ def test_full_size_says_what_it_would_load_and_runs_nothing_by_itself(tmp_path):
     assert any("/nowhere/at-all" in e for e in errors(at))
 
 
+def test_a_full_size_melody_checkpoint_follows_a_drawn_line(tmp_path):
+    from tests.unit.test_melody_lm import musicgen_melody
+
+    musicgen_melody(tmp_path)
+    at = open_page(PAGE, work="Full size", full=str(tmp_path), full_melody="C5 E5 - G5", note_seconds="0.3")
+    assert not errors(at) and at.text_input(key="full_melody").value == "C5 E5 - G5"
+    next(b for b in at.button if b.label == "Generate").click().run()
+    assert not errors(settle(at)) and any("real-time factor" in c.value for c in at.caption)
+    at.text_input(key="full_melody").set_value("H9").run()
+    assert any("no note" in e for e in errors(at))
+
+
 def test_full_size_reaches_audiocraft_and_a_remote_voice():
     at = open_page(PAGE, work="Full size", place="remote voice")
     assert not errors(at)
@@ -116,5 +128,7 @@ def test_a_score_shows_its_notes_and_offers_a_midi_file():
     assert any("bpm" in c.value and "synthesiser" in c.value for c in at.caption)
     table = next(t for t in tables(at) if "tokens" in t)
     assert any("lead:72" in row for row in table["tokens"])
+    at.button(key="_melody_clear").click().run()
+    assert at.text_input(key="melody").value == "" and not errors(settle(at))
     at.text_input(key="melody").set_value("H9").run()
     assert any("no note" in e for e in errors(settle(at)))

@@ -9,7 +9,7 @@ import pytest
 
 from core.audio import judges, readback, score, symbolic
 from core.audio.symbolic import Composer, ScoreRequest
-from core.errors import BadRequest
+from core.errors import BadRequest, DoesNotFit
 from core.pipeline import Control
 
 NOTES = [
@@ -186,3 +186,12 @@ def test_word_errors_count_and_mark_what_differs():
     assert "~~old~~ **cold**" in text and "~~a~~" in text and rate == pytest.approx(1 / 3)
     assert readback.marked("Same.", "same") == ("same", 0.0)
     assert Counter(readback.words_of("Don't, stop!")) == Counter(["don't", "stop"])
+
+
+def test_the_recogniser_says_what_it_needs_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(readback, "installed", lambda: True)
+    monkeypatch.setenv("LAB_MEMORY_MB", "64")
+    with pytest.raises(
+        DoesNotFit, match=r"needs about 200 MB and 0 of the 64 MB budget are free; set LAB_MEMORY_MB to"
+    ):
+        readback.transcribe(np.zeros(16_000, np.float32), 16_000)

@@ -94,6 +94,49 @@ def mochi(_):
     return MochiPipeline(FlowMatchEulerDiscreteScheduler(), vae, text, words, net)
 
 
+def hunyuan(path):
+    """Two text encoders: a Llama that reads the caption inside a template of 95 tokens, and CLIP."""
+    from diffusers import (
+        AutoencoderKLHunyuanVideo,
+        FlowMatchEulerDiscreteScheduler,
+        HunyuanVideoPipeline,
+        HunyuanVideoTransformer3DModel,
+    )
+    from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import CLIPTextConfig, CLIPTextModel, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
+
+    split = pre_tokenizers.Whitespace()  # the template is 99 such pieces before the caption, its crop 95
+    pieces = [piece for piece, _ in split.pre_tokenize_str(DEFAULT_PROMPT_TEMPLATE["template"].format("a cat dog"))]
+    numbers = {piece: i for i, piece in enumerate(dict.fromkeys(["<pad>", "<unk>", *pieces]))}
+    words = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
+    words.pre_tokenizer = split
+    llama = LlamaConfig(
+        vocab_size=200, hidden_size=16, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2, head_dim=8
+    )
+    clip = CLIPTextConfig(
+        vocab_size=200, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    vae = AutoencoderKLHunyuanVideo(
+        latent_channels=4, block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=2,
+        mid_block_add_attention=False,
+    )  # fmt: skip
+    net = HunyuanVideoTransformer3DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=12, num_layers=1, num_single_layers=1,
+        num_refiner_layers=1, text_embed_dim=16, pooled_projection_dim=16, rope_axes_dim=(4, 4, 4),
+    )  # fmt: skip
+    return HunyuanVideoPipeline(
+        text_encoder=LlamaModel(llama).eval(),
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>"),
+        transformer=net,
+        vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder_2=CLIPTextModel(clip).eval(),
+        tokenizer_2=_vocabulary(path),
+    )
+
+
 def latte(_):
     from diffusers import DDIMScheduler, LattePipeline, LatteTransformer3DModel
 
@@ -126,7 +169,7 @@ def room(monkeypatch):
     loader.shelf.clear()
 
 
-@pytest.mark.parametrize("build", [cogvideox, wan, ltx, mochi, latte, animatediff])
+@pytest.mark.parametrize("build", [cogvideox, wan, ltx, hunyuan, mochi, latte, animatediff])
 def test_each_architecture_goes_the_whole_path(build, tmp_path, room):
     import torch
 
@@ -153,6 +196,13 @@ def test_each_architecture_goes_the_whole_path(build, tmp_path, room):
         if last.__class__.__name__ == "Step" and last.index == 2:
             control.stop()
     assert last.steps_run < 40 and not last.complete
+
+
+def test_hunyuan_reads_the_caption_behind_its_template(tmp_path):
+    pipe = hunyuan(tmp_path / "words")
+    cat, dog = (pipe.encode_prompt(words)[0] for words in ("a cat", "a dog"))
+    changed = (cat != dog).any(2)[0]  # (tokens,), the template's 95 cut off
+    assert changed.nonzero()[0].item() == 5 and cat.shape == (1, 256, 16)
 
 
 @pytest.mark.parametrize(
