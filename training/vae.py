@@ -1,7 +1,7 @@
 """Two variational autoencoders to sample from: 16 latent numbers, and 2 for a map.
 
     python -m training.vae vae --minutes 1
-    python -m training.vae vae-2d --minutes 0.7
+    python -m training.vae vae-2d --minutes 4
 
 Fully connected, 32 px: some 1,000 portraits a second here, and blurry by nature, which is the point beside the
 other families. Squared error is the Gaussian likelihood with one learned variance, so that the KL needs no weight.

@@ -12,6 +12,8 @@ EXAMPLES = (
     "a blue ring grows in the snow",
     "a small red square bounces at night",
     "a big green circle moves slowly up left over the sea",
+    "a yellow ring moves right in front of a green triangle at night",
+    "a red circle moves left and hits a blue square in the snow",
 )
 TOUR = (
     Scene("A sentence becomes two seconds of film.", {"prompt": EXAMPLES[0], "model": "video-dit", "lens": "Frames"}),
