@@ -38,7 +38,7 @@ FOLDER = Path("assets/models/any-to-any")
 PAIRS = 12000
 SIZES = [len(portraits.ATTRIBUTES[name]) for name in chat_data.SLOTS]
 # shares of the dialogues
-SORTS = {"see": 0.22, "draw": 0.15, "edit": 0.27, "compare": 0.11, "apart": 0.08, "see_emoji": 0.1, "draw_emoji": 0.07}
+SORTS = {"see": 0.23, "draw": 0.18, "edit": 0.26, "compare": 0.1, "apart": 0.06, "see_emoji": 0.1, "draw_emoji": 0.07}
 MIDDLE = 3  # layers below the attribute heads
 
 

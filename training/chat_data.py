@@ -84,6 +84,10 @@ ASK = {
         "how does the person feel",
         "what is the person's mouth like",
         "describe the mouth",
+        "which mood does the person have",
+        "in what mood is the person",
+        "tell me the mood of the person",
+        "what mood is it",
         "what mood is the person in",
     ),
     "glasses": (

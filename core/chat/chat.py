@@ -61,7 +61,7 @@ class ChatRequest(Request):
     top_k: int = integer(0, 0, 500, help="Keep only the k likeliest tokens; 0 keeps all.")
     top_p: float = number(0.95, 0.05, 1.0, help="Keep the likeliest tokens that reach this probability together.")
     guidance_scale: float = number(
-        3.0, 1.0, 5.0, step=0.25, help="Drawings from words: how far to push away from “draw a face”. 1 is off."
+        4.0, 1.0, 5.0, step=0.25, help="Drawings from words: how far to push away from “draw a face”. 1 is off."
     )
     keep: float = number(
         8.0,
