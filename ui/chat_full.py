@@ -15,7 +15,7 @@ from ui import tables
 from ui.controls import control
 from ui.full_size import choose
 
-LIST = Path(__file__).resolve().parent.parent / "assets" / "hub" / "chat.yaml"
+LIST = Path(__file__).resolve().parent.parent / "assets" / "full_size_chat.yaml"
 
 # parts of the model_type that config.json states
 KINDS = (
@@ -31,7 +31,7 @@ HINT = (
 
 @lru_cache(maxsize=1)
 def known() -> list[dict[str, Any]]:
-    """The checkpoints of assets/hub/chat.yaml: id, does, memory_gb, licence."""
+    """The checkpoints of assets/full_size_chat.yaml: id, does, memory_gb, licence."""
     import yaml
 
     return list(yaml.safe_load(LIST.read_text(encoding="utf-8")))
