@@ -59,7 +59,7 @@ def job_of(request: Request, key: str, *, auto: bool = True, run: bool = False) 
             last.stop()
     if job is None or run or (job.state == "done" and job.result is None):
         job = jobs.submit(asked, *owner())
-    elif job.active:
+    elif job.active and not (job is last and job.control.finishing):  # what was stopped here is not begun again
         job = jobs.submit(asked, *owner())  # joins it as a watcher
     st.session_state[f"_{key}_job"] = job
     return job

@@ -62,6 +62,20 @@ def test_stop_keeps_the_page(app):
     assert next(b for b in at.button if b.label == "Run").disabled is False
 
 
+def test_a_run_that_is_still_ending_is_not_begun_again(app):
+    """The page may be drawn again between Stop and the end of the step that was under way."""
+    at = app.run()
+    at.checkbox(key="wait").check()
+    at.run()
+    job = at.session_state["_stage_job"]
+    job.stop(after_sample=True)  # it stands still in its sample
+    at.run()
+    assert job.active and at.session_state["_stage_job"] is job
+    fake_pipeline.GATE.set()
+    at = settle(at)
+    assert job.state == "stopped" and next(b for b in at.button if b.label == "Run").disabled is False
+
+
 def test_a_failure_is_one_sentence_and_the_old_result_stays(app):
     at = settle(app.run())
     at.checkbox(key="fail").check()
