@@ -44,7 +44,7 @@ def on_pixels(denoiser: Any, side: int) -> Any:
 def generate(request: CostRequest, control: Control, model: Diffusion) -> Iterator[Step | Result]:
     """extras: latent_ms, pixel_ms (least processor time of a step: the network with and without the prompt, as one batch), decode_ms;
     sheet_latent_ms, sheet_pixel_ms, sheet_decode_ms (the same a picture, `sheet` of them in one batch: on small latents
-    a third of a single picture's time is calling the layers); latent_numbers, pixel_numbers (that are denoised),
+    up to half of a single picture's time is calling the layers); latent_numbers, pixel_numbers (that are denoised),
     parameters, pixel_parameters, side.
     """
     if model.vae is None or model.text_encoder is None:
