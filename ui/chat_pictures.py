@@ -13,13 +13,11 @@ from ui.controls import upload
 def read_codes(text: str) -> np.ndarray:
     """64 numbers from 0 to 999 as written, row by row -> (8, 8). Raises BadRequest."""
     words = text.replace(",", " ").split()
-    if len(words) != 64 or not all(word.isascii() and word.isdigit() and int(word) < 1000 for word in words):
-        wrong = next((w for w in words if not (w.isascii() and w.isdigit() and int(w) < 1000)), None)
-        raise BadRequest(
-            f"“{wrong[:20]}” is no code; write whole numbers from 0 to 999."
-            if wrong is not None
-            else f"A picture has 64 codes and here are {len(words)}; write eight rows of eight."
-        )
+    for word in words:
+        if not (word.isascii() and word.isdigit() and int(word) < 1000):
+            raise BadRequest(f"“{word[:20]}” is no code; write whole numbers from 0 to 999.")
+    if len(words) != 64:
+        raise BadRequest(f"A picture has 64 codes and here are {len(words)}; write eight rows of eight.")
     return np.array(words, int).reshape(8, 8)
 
 

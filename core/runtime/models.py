@@ -49,8 +49,7 @@ def lease(*ids: str, room_mb: float = 0.0) -> Iterator[tuple[Any, ...]]:
         for model_id in ids:
             models.append(_take(model_id))
             held.append(model_id)
-        with _state.lock:  # models that were there already may have left no room to work in
-            _release_idle(room_mb)
+        release_idle(room_mb + RESERVE_MB)  # models that were there already may have left no room to work in
         yield tuple(models)
     finally:
         with _state.lock:
@@ -97,14 +96,18 @@ def _load(card: catalog.Card) -> Any:
         ) from error
 
 
-def _release_idle(needed: float) -> bool:
-    """Release the least recently used idle models until `needed` MB and the reserve are free; whether they are."""
-    for model_id in list(_state.loaded):
-        if memory.rss_mb() + needed + RESERVE_MB <= memory.budget_mb():
-            break
-        if _state.loaded[model_id].users == 0:
+def release_idle(wanted_mb: float) -> bool:
+    """Release the least recently used idle models until `wanted_mb` of the budget are free; whether they are."""
+
+    def free() -> bool:
+        return memory.rss_mb() + wanted_mb <= memory.budget_mb()
+
+    with _state.lock:
+        for model_id in list(_state.loaded):
+            if free():
+                return True
             release(model_id)
-    return memory.rss_mb() + needed + RESERVE_MB <= memory.budget_mb()
+    return free()
 
 
 def _make_room(card: catalog.Card) -> None:
@@ -113,7 +116,7 @@ def _make_room(card: catalog.Card) -> None:
 
     needed = card.memory_mb + (0 if "torch" in sys.modules else TORCH_MB)
     budget = memory.budget_mb()
-    if _release_idle(needed):
+    if release_idle(needed + RESERVE_MB):
         return
     memory.trim()
     rss = memory.rss_mb()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import catalog
+from tests import tiny_musicgen
 from tests.app.helpers import errors, open_page, settle, tables
 
 PAGE = "7_Sound.py"
@@ -91,9 +92,7 @@ def test_full_size_says_what_it_would_load_and_runs_nothing_by_itself(tmp_path):
 
 
 def test_a_full_size_melody_checkpoint_follows_a_drawn_line(tmp_path):
-    from tests.unit.test_melody_lm import musicgen_melody
-
-    musicgen_melody(tmp_path)
+    tiny_musicgen.save(tmp_path, 3200, [8, 8], melody=True)
     at = open_page(PAGE, work="Full size", full=str(tmp_path), full_melody="C5 E5 - G5", note_seconds="0.3")
     assert not errors(at) and at.text_input(key="full_melody").value == "C5 E5 - G5"
     next(b for b in at.button if b.label == "Generate").click().run()

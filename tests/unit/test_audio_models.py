@@ -16,67 +16,14 @@ from core.audio.music_lm import GenerateRequest, sample
 from core.audio.speech import SpeechRequest, with_output
 from core.errors import BadRequest, DoesNotFit, Unavailable
 from core.pipeline import Control
+from tests import tiny_musicgen
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random MusicGen of 32 channels with a waveform codec, saved as a checkpoint folder."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        EncodecConfig,
-        MusicgenConfig,
-        MusicgenDecoderConfig,
-        MusicgenForConditionalGeneration,
-        PreTrainedTokenizerFast,
-        T5Config,
-    )
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = MusicgenConfig(
-            text_encoder=T5Config(
-                vocab_size=8,
-                d_model=16,
-                d_kv=8,
-                d_ff=16,
-                num_layers=1,
-                num_heads=2,
-                is_encoder_decoder=False,
-                use_cache=False,
-            ),
-            audio_encoder=EncodecConfig(
-                sampling_rate=800,
-                num_filters=4,
-                upsampling_ratios=[4, 4],
-                hidden_size=8,
-                codebook_size=16,
-                num_lstm_layers=1,
-                target_bandwidths=[0.8],
-            ),
-            decoder=MusicgenDecoderConfig(
-                vocab_size=16,
-                pad_token_id=16,
-                bos_token_id=16,
-                hidden_size=32,
-                ffn_dim=32,
-                num_hidden_layers=1,
-                num_attention_heads=2,
-                num_codebooks=4,
-                dropout=0.0,
-            ),
-        )
-        model = MusicgenForConditionalGeneration(config)
-        for layer in model.audio_encoder.quantizer.layers:
-            layer.codebook.embed.normal_()
-        with torch.no_grad():  # strong enough weights that the caption matters
-            for weight in [*model.decoder.parameters(), *model.enc_to_dec_proj.parameters()]:
-                weight.mul_(10.0 if weight.dim() > 1 else 1.0)
     folder = tmp_path_factory.mktemp("musicgen")
-    model.save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "a": 2, "siren": 3}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>").save_pretrained(folder)
+    tiny_musicgen.save(folder, 800, [4, 4])
     return folder
 
 

@@ -14,6 +14,7 @@ from core.audio import full_size, melody_lm, music_lm, pitch
 from core.audio.music_lm import GenerateRequest
 from core.errors import BadRequest, DoesNotFit
 from core.pipeline import Control
+from tests import tiny_musicgen
 
 RATE = 3200
 
@@ -23,54 +24,10 @@ def room(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LAB_MEMORY_MB", "100000")
 
 
-def musicgen_melody(folder: Path) -> None:
-    """A random MusicGen melody of 32 channels that hears 20 frames of chroma, saved as a checkpoint folder."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        EncodecConfig,
-        MusicgenMelodyConfig,
-        MusicgenMelodyForConditionalGeneration,
-        PreTrainedTokenizerFast,
-        T5Config,
-    )
-    from transformers.models.musicgen_melody.configuration_musicgen_melody import MusicgenMelodyDecoderConfig
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = MusicgenMelodyConfig(
-            text_encoder=T5Config(
-                vocab_size=8, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, is_encoder_decoder=False,
-                use_cache=False,
-            ),
-            audio_encoder=EncodecConfig(
-                sampling_rate=RATE, num_filters=4, upsampling_ratios=[8, 8], hidden_size=8, codebook_size=16,
-                num_lstm_layers=1, target_bandwidths=[0.8],
-            ),
-            decoder=MusicgenMelodyDecoderConfig(
-                vocab_size=16, pad_token_id=16, bos_token_id=16, hidden_size=32, ffn_dim=32, num_hidden_layers=1,
-                num_attention_heads=2, num_codebooks=4, dropout=0.0,
-            ),
-            chroma_length=20,
-        )  # fmt: skip
-        model = MusicgenMelodyForConditionalGeneration(config)
-        for layer in model.audio_encoder.quantizer.layers:
-            layer.codebook.embed.normal_()
-        heard = [*model.decoder.parameters(), *model.enc_to_dec_proj.parameters()]
-        with torch.no_grad():  # strong enough weights that caption and melody matter
-            for weight in [*heard, *model.audio_enc_to_dec_proj.parameters()]:
-                weight.mul_(10.0 if weight.dim() > 1 else 1.0)
-    model.save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "<unk>": 1, "a": 2, "siren": 3}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", unk_token="<unk>").save_pretrained(folder)
-    (folder / "preprocessor_config.json").write_text('{"n_fft": 1024, "hop_length": 256, "num_chroma": 12}')
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("musicgen-melody")
-    musicgen_melody(folder)
+    tiny_musicgen.save(folder, RATE, [8, 8], melody=True)
     return folder
 
 
